@@ -1,0 +1,45 @@
+# make report: set up, run the study of config.yaml, write results/report.html
+# make test:   set up, run the tests
+PYTHON ?= python3
+CORES ?= all
+BIN := .venv/bin
+
+# bytecode halves the start of every job, and some machines switch it off
+unexport PYTHONDONTWRITEBYTECODE
+unexport PYTHONPATH
+
+.PHONY: report test lint lock clean
+
+report: .venv/run.stamp
+	$(BIN)/snakemake --cores $(CORES)
+	@echo "The report: $(CURDIR)/results/report.html"
+
+test: .venv/dev.stamp
+	$(BIN)/pytest -n 2 -m "not slow"
+
+lint: .venv/dev.stamp
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/snakefmt --check Snakefile workflow
+	$(BIN)/pyright
+
+.venv/bin/uv: requirements/bootstrap.txt
+	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, found " + sys.version if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bootstrap.txt
+	@touch $@
+
+.venv/%.stamp: requirements/%.txt pyproject.toml .venv/bin/uv
+	@echo "Installing the dependencies pinned in requirements/$*.txt"
+	VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/uv pip install --quiet --compile-bytecode --require-hashes -r requirements/$*.txt
+	VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/uv pip install --quiet --no-build-isolation --no-deps --editable .
+	@touch $@
+
+# pin anew what pyproject.toml asks for; hashes, but no addresses
+lock: .venv/bin/uv
+	echo "uv" | $(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header --universal --fork-strategy fewest --python-version 3.11 - -o requirements/bootstrap.txt
+	printf "hatchling\neditables\n" | $(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header --universal --fork-strategy fewest --python-version 3.11 pyproject.toml - -o requirements/run.txt
+	printf "hatchling\neditables\n-c requirements/run.txt\n" | $(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header --universal --fork-strategy fewest --python-version 3.11 --extra dev pyproject.toml - -o requirements/dev.txt
+
+clean:
+	rm -rf .venv .cache .snakemake results/* .pytest_cache .ruff_cache

@@ -1,0 +1,1 @@
+"""Exact inference in one chain: Gaussian chains and hidden Markov models, each with several back ends."""

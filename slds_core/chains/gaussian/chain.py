@@ -1,0 +1,124 @@
+"""Exact inference in a Gaussian Markov chain, in canonical (information) form.
+
+    p(z) ∝ exp( Σ_t z_tᵀ Q_t z_t + Σ_t z_tᵀ C_t z_{t+1} + Σ_t h_tᵀ z_t )
+
+is an exponential family with natural parameters ``(Q, C, h)`` and sufficient statistics ``z_t z_tᵀ``, ``z_t z_{t+1}ᵀ`` and
+``z_t``. Its precision is block tridiagonal with blocks ``-(Q_t + Q_tᵀ)`` on and ``-C_t`` beside the diagonal. The gradient
+of the log-partition is the expected statistics; their derivative is the Fisher information matrix, symmetric and
+positive semidefinite. ``smooth`` carries these facts as its derivative rule, whatever back end computes it.
+"""
+
+from functools import partial
+from types import ModuleType
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from slds_core.chains.backend import Backend, choose
+from slds_core.chains.gaussian import associative, scan
+from slds_core.chains.gaussian.types import GaussianPotentials, GaussianStatistics
+from slds_core.chains.symmetric import symmetric_linear
+
+_BACKENDS: dict[str, ModuleType] = {"scan": scan, "associative": associative}
+
+
+class GaussianPosterior(eqx.Module):
+    """What exact inference in a Gaussian chain yields."""
+
+    log_partition: Float[Array, ""]  # nats
+    statistics: GaussianStatistics
+
+
+def smooth(potentials: GaussianPotentials, *, backend: Backend | None = None) -> GaussianPosterior:
+    """Returns the log-partition and the expected statistics of a Gaussian chain.
+
+    Args:
+        potentials: natural parameters over ``time ≥ 1`` steps. Only the symmetric part of ``quadratic`` matters.
+        backend: ``"scan"`` (sequential in time), ``"associative"`` (parallel in time), or ``None`` to choose by platform.
+
+    Returns:
+        The log-partition (nats) and the expected statistics, NaN where the precision is not positive definite.
+
+    Raises:
+        ValueError: shapes do not fit each other, there is no time step, or the back end is unknown.
+
+    References:
+        Koller and Friedman (2009), §14.2 (canonical forms); Wainwright and Jordan (2008), Proposition 3.1 (derivatives of
+        the log-partition). docs/theory.md, section "Gaussian chain".
+    """
+    _check(potentials)
+    return _smooth(choose(backend, _BACKENDS), potentials)
+
+
+def homogeneous(
+    quadratic: Float[Array, "time latent latent"],
+    linear: Float[Array, "time latent"],
+    *,
+    quadratic_current: Float[Array, "latent latent"],
+    cross: Float[Array, "latent latent"],
+    quadratic_next: Float[Array, "latent latent"],
+    linear_current: Float[Array, " latent"],
+    linear_next: Float[Array, " latent"],
+) -> GaussianPotentials:
+    """Returns the natural parameters of a chain whose transition potential is the same at every step.
+
+    Args:
+        quadratic, linear: node potentials, of ``z_t z_tᵀ`` and ``z_t``.
+        quadratic_current, cross, quadratic_next, linear_current, linear_next: the transition's potentials of ``z_t z_tᵀ``,
+            ``z_t z_{t+1}ᵀ``, ``z_{t+1} z_{t+1}ᵀ``, ``z_t`` and ``z_{t+1}``. Their gradients sum over time.
+    """
+    latent = linear.shape[1]
+    return GaussianPotentials(
+        quadratic=quadratic.at[:-1].add(quadratic_current).at[1:].add(quadratic_next),
+        cross=jnp.broadcast_to(cross, (linear.shape[0] - 1, latent, latent)),
+        linear=linear.at[:-1].add(linear_current).at[1:].add(linear_next),
+    )
+
+
+def inner(potentials: GaussianPotentials, statistics: GaussianStatistics) -> Float[Array, ""]:
+    """Returns ``⟨η, μ⟩``, the inner product of natural parameters with expected statistics (nats)."""
+    return (
+        jnp.vdot(potentials.quadratic, statistics.second_moment)
+        + jnp.vdot(potentials.cross, statistics.cross_moment)
+        + jnp.vdot(potentials.linear, statistics.mean)
+    )
+
+
+@partial(jax.custom_jvp, nondiff_argnums=(0,))
+def _smooth(backend: str, potentials: GaussianPotentials) -> GaussianPosterior:
+    return GaussianPosterior(*_BACKENDS[backend].smooth(potentials)[:2])
+
+
+@_smooth.defjvp
+def _smooth_jvp(backend, primals, tangents):
+    (potentials,), (direction,) = primals, tangents
+    log_partition, statistics, residuals = _BACKENDS[backend].smooth(potentials)
+    image = symmetric_linear(_fisher_product(backend), residuals, direction)
+    return (
+        GaussianPosterior(log_partition, statistics),
+        GaussianPosterior(inner(direction, statistics), GaussianStatistics(image.quadratic, image.cross, image.linear)),
+    )
+
+
+def _fisher_product(backend: str):
+    def product(residuals, direction: GaussianPotentials) -> GaussianPotentials:
+        image = _BACKENDS[backend].fisher_product(residuals, direction)
+        # A symmetric map's image lives where its argument does: the dual pairing is by position.
+        return GaussianPotentials(image.second_moment, image.cross_moment, image.mean)
+
+    return product
+
+
+def _check(potentials: GaussianPotentials) -> None:
+    shape = jnp.shape(potentials.linear)
+    if len(shape) != 2 or shape[0] < 1:
+        raise ValueError(f"linear: expected shape (time ≥ 1, latent), found {shape}")
+    time, latent = shape
+    for name, found, expected in (
+        ("quadratic", jnp.shape(potentials.quadratic), (time, latent, latent)),
+        ("cross", jnp.shape(potentials.cross), (time - 1, latent, latent)),
+    ):
+        if found != expected:
+            raise ValueError(f"{name}: expected shape {expected} for linear of shape {shape}, found {found}")

@@ -1,0 +1,77 @@
+"""Hidden Markov model, parallel in time: the same numbers as ``scan`` in logarithmic depth. For GPUs.
+
+Products of the matrices ``exp(A + o_t)``, each kept as a matrix of logarithms beside the logarithm of its scale, give the filtered
+probabilities; the backward recursion and the Fisher product are linear recurrences in the conditionals ``W``. Memory is
+``time × state²``.
+
+References:
+    Hassan, Särkkä and García-Fernández (2021), "Temporal parallelization of inference in hidden Markov models".
+"""
+
+import jax.numpy as jnp
+from jax import lax
+
+from slds_core.chains.hmm.scan import conditional, log_sum_exp
+from slds_core.chains.hmm.types import HMMPotentials, HMMResiduals, HMMStatistics
+from slds_core.chains.recurrence import affine
+
+
+def smooth(potentials: HMMPotentials):
+    """Returns log-partition, expected statistics and the residuals for ``fisher_product``."""
+    unary, transition = potentials.unary, potentials.transition
+    steps = unary.shape[0] - 1
+    state = unary.shape[1]
+    moves = jnp.broadcast_to(transition, (steps, state, state))
+    first = jnp.broadcast_to(potentials.initial + unary[0], (1, state, state))
+    matrices = jnp.concatenate([first, moves + unary[1:, None, :]])
+    log_products, scales = lax.associative_scan(_multiply, _normalise(matrices, jnp.zeros_like(unary[:, 0])))
+    evidence = log_sum_exp(log_products[:, 0])
+    filtered = log_products[:, 0] - evidence[:, None]
+    predicted = log_sum_exp(filtered[:-1, :, None] + transition, axis=-2)
+
+    weights = conditional(filtered[:-1], transition, predicted)
+    last = jnp.exp(filtered[-1:])
+    marginals = affine(_pad_end(weights), jnp.concatenate([jnp.zeros_like(unary[:-1]), last]), reverse=True)
+    pairs = weights * marginals[1:, None, :]
+    statistics = HMMStatistics(marginals[0], _like(transition, pairs), marginals)
+    residuals = HMMResiduals(transition, filtered, predicted, marginals)
+    return scales[-1] + evidence[-1], statistics, residuals
+
+
+def fisher_product(residuals: HMMResiduals, direction: HMMPotentials) -> HMMStatistics:
+    """Returns the derivative of the expected statistics along ``direction``; linear and symmetric in it."""
+    marginals = residuals.marginals
+    weights = conditional(residuals.filtered[:-1], residuals.transition, residuals.predicted)
+    push = jnp.sum(weights * direction.transition, axis=1)
+    sources = direction.unary.at[0].add(direction.initial).at[1:].add(push)
+    d_filtered = affine(jnp.concatenate([jnp.zeros_like(weights, shape=(1, *weights.shape[1:])), weights.mT]), sources)
+    d_predicted = d_filtered[1:] - direction.unary[1:]
+
+    d_weights = weights * (d_filtered[:-1, :, None] + direction.transition - d_predicted[:, None, :])
+    last = d_filtered[-1] - jnp.sum(marginals[-1] * d_filtered[-1])
+    drift = jnp.sum(d_weights * marginals[1:, None, :], axis=2)
+    d_marginals = affine(_pad_end(weights), jnp.concatenate([drift, (marginals[-1] * last)[None]]), reverse=True)
+    d_pairs = d_weights * marginals[1:, None, :] + weights * d_marginals[1:, None, :]
+    return HMMStatistics(d_marginals[0], _like(residuals.transition, d_pairs), d_marginals)
+
+
+def _multiply(first, second):
+    (left, left_scale), (right, right_scale) = first, second
+    product = log_sum_exp(left[..., :, :, None] + right[..., None, :, :], axis=-2)
+    return _normalise(product, left_scale + right_scale)
+
+
+def _normalise(matrices, scales):
+    """Moves each matrix's largest entry into its scale, so that long products lose no digits."""
+    largest = jnp.max(matrices, axis=(-2, -1))
+    largest = jnp.where(jnp.isneginf(largest), 0.0, largest)
+    return matrices - largest[..., None, None], scales + largest
+
+
+def _like(transition, pairs):
+    """Returns the pair statistics in the shape of the log-potentials: summed over time where those are shared."""
+    return pairs if transition.ndim == 3 else jnp.sum(pairs, axis=0)
+
+
+def _pad_end(matrices):
+    return jnp.concatenate([matrices, jnp.zeros_like(matrices, shape=(1, *matrices.shape[1:]))])

@@ -1,0 +1,116 @@
+"""Exact inference in a hidden Markov model, as an exponential family.
+
+    p(k) ∝ exp( π_{k_0} + Σ_t A_{k_t k_{t+1}} + Σ_t o_{t k_t} )
+
+with log-potentials ``(π, A, o)``. The gradient of the log-partition is the expected statistics; their derivative is the
+Fisher information matrix, the covariance of the indicators: symmetric and positive semidefinite. ``smooth`` carries these
+facts as its derivative rule, whatever back end computes it.
+"""
+
+from functools import partial
+from types import ModuleType
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from slds_core.chains.backend import Backend, choose
+from slds_core.chains.hmm import associative, scan
+from slds_core.chains.hmm.types import HMMPotentials, HMMStatistics
+from slds_core.chains.symmetric import symmetric_linear
+
+_BACKENDS: dict[str, ModuleType] = {"scan": scan, "associative": associative}
+
+
+class HMMPosterior(eqx.Module):
+    """What exact inference in a hidden Markov model yields."""
+
+    log_partition: Float[Array, ""]  # nats
+    statistics: HMMStatistics
+
+
+def smooth(potentials: HMMPotentials, *, backend: Backend | None = None) -> HMMPosterior:
+    """Returns the log-partition and the expected statistics of a hidden Markov model.
+
+    Args:
+        potentials: log-potentials over ``time ≥ 0`` steps; a chain of no steps has log-partition zero.
+        backend: ``"scan"`` (sequential in time, memory ``time × state``), ``"associative"`` (parallel in time, memory
+            ``time × state²``), or ``None`` to choose by platform.
+
+    Returns:
+        The log-partition (nats) and the expected statistics (probabilities).
+
+    Raises:
+        ValueError: shapes do not fit each other, there is no state, or the back end is unknown.
+
+    References:
+        Rabiner (1989), "A tutorial on hidden Markov models", §III, in logarithms; docs/theory.md, section "Hidden
+        Markov model".
+    """
+    _check(potentials)
+    if potentials.unary.shape[0] == 0:
+        return HMMPosterior(jnp.zeros((), potentials.unary.dtype), _nothing(potentials))
+    return _smooth(choose(backend, _BACKENDS), potentials)
+
+
+def inner(potentials: HMMPotentials, statistics: HMMStatistics) -> Float[Array, ""]:
+    """Returns ``⟨η, μ⟩``, the inner product of log-potentials with expected statistics (nats); forbidden events count zero."""
+
+    def product(potential, statistic):
+        return jnp.sum(jnp.where(statistic == 0, 0.0, potential) * statistic)
+
+    return (
+        product(potentials.initial, statistics.initial)
+        + product(potentials.transition, statistics.transition)
+        + product(potentials.unary, statistics.marginals)
+    )
+
+
+@partial(jax.custom_jvp, nondiff_argnums=(0,))
+def _smooth(backend: str, potentials: HMMPotentials) -> HMMPosterior:
+    return HMMPosterior(*_BACKENDS[backend].smooth(potentials)[:2])
+
+
+@_smooth.defjvp
+def _smooth_jvp(backend, primals, tangents):
+    (potentials,), (direction,) = primals, tangents
+    log_partition, statistics, residuals = _BACKENDS[backend].smooth(potentials)
+    image = symmetric_linear(_fisher_product(backend), residuals, direction)
+    slope = (
+        jnp.vdot(direction.initial, statistics.initial)
+        + jnp.vdot(direction.transition, statistics.transition)
+        + jnp.vdot(direction.unary, statistics.marginals)
+    )
+    return (
+        HMMPosterior(log_partition, statistics),
+        HMMPosterior(slope, HMMStatistics(image.initial, image.transition, image.unary)),
+    )
+
+
+def _fisher_product(backend: str):
+    def product(residuals, direction: HMMPotentials) -> HMMPotentials:
+        image = _BACKENDS[backend].fisher_product(residuals, direction)
+        # A symmetric map's image lives where its argument does: the dual pairing is by position.
+        return HMMPotentials(image.initial, image.transition, image.marginals)
+
+    return product
+
+
+def _nothing(potentials: HMMPotentials) -> HMMStatistics:
+    return HMMStatistics(
+        jnp.zeros_like(potentials.initial), jnp.zeros_like(potentials.transition), jnp.zeros_like(potentials.unary)
+    )
+
+
+def _check(potentials: HMMPotentials) -> None:
+    shape = jnp.shape(potentials.unary)
+    if len(shape) != 2 or shape[1] < 1:
+        raise ValueError(f"unary: expected shape (time, state ≥ 1), found {shape}")
+    time, state = shape
+    if jnp.shape(potentials.initial) != (state,):
+        raise ValueError(f"initial: expected shape {(state,)}, found {jnp.shape(potentials.initial)}")
+    shared, varying = (state, state), (max(time - 1, 0), state, state)
+    if jnp.shape(potentials.transition) not in (shared, varying):
+        found = jnp.shape(potentials.transition)
+        raise ValueError(f"transition: expected shape {shared} or {varying}, found {found}")

@@ -1,0 +1,1 @@
+"""Exponential families of the global factors: natural parameters, log-partitions, expected sufficient statistics."""

@@ -1,0 +1,80 @@
+"""Normal-inverse-Wishart over the mean ``μ`` and the precision ``Λ`` of a Gaussian.
+
+    Λ ~ Wishart(S⁻¹, ν),      μ | Λ ~ N(m, (λ Λ)⁻¹)
+
+Sufficient statistics ``(-½ Λ, Λ μ, -½ μᵀ Λ μ, ½ log |Λ|)``; natural parameters ``(S + λ m mᵀ, λ m, λ, ν + D + 2)``.
+"""
+
+import math
+
+import equinox as eqx
+import jax.numpy as jnp
+from jax.scipy.special import digamma, multigammaln
+from jaxtyping import Array, Float
+
+
+class NormalInverseWishart(eqx.Module):
+    """The distribution, in its usual parameters."""
+
+    scale: Float[Array, "latent latent"]  # S, positive definite
+    location: Float[Array, " latent"]  # m
+    strength: Float[Array, ""]  # λ > 0
+    degrees: Float[Array, ""]  # ν > latent - 1
+
+
+class NaturalParameters(eqx.Module):
+    """The same distribution in natural parameters; also the shape of its sufficient statistics."""
+
+    precision: Float[Array, "latent latent"]  # of -½ Λ
+    linear: Float[Array, " latent"]  # of Λ μ
+    quadratic: Float[Array, ""]  # of -½ μᵀ Λ μ
+    log_determinant: Float[Array, ""]  # of ½ log |Λ|
+
+
+def natural_parameters(distribution: NormalInverseWishart) -> NaturalParameters:
+    """Returns the natural parameters."""
+    m, strength = distribution.location, distribution.strength
+    return NaturalParameters(
+        precision=distribution.scale + strength * jnp.outer(m, m),
+        linear=strength * m,
+        quadratic=strength,
+        log_determinant=distribution.degrees + m.shape[0] + 2,
+    )
+
+
+def log_partition(natural: NaturalParameters) -> Float[Array, ""]:
+    """Returns the log-normaliser (nats); its gradient is the expected statistics."""
+    latent = natural.linear.shape[0]
+    degrees = natural.log_determinant - latent - 2
+    scale = natural.precision - jnp.outer(natural.linear, natural.linear) / natural.quadratic
+    return (
+        0.5 * degrees * (latent * math.log(2) - jnp.linalg.slogdet(scale)[1])
+        + multigammaln(0.5 * degrees, latent)
+        + 0.5 * latent * (math.log(2 * math.pi) - jnp.log(natural.quadratic))
+    )
+
+
+def expected_statistics(distribution: NormalInverseWishart) -> NaturalParameters:
+    """Returns ``(-½ E[Λ], E[Λ μ], -½ E[μᵀ Λ μ], ½ E[log |Λ|])``.
+
+    References:
+        Murphy (2012), "Machine Learning", §4.6.3; Bishop (2006), equations B.80 and B.81.
+    """
+    m = distribution.location
+    latent = m.shape[0]
+    precision = distribution.degrees * jnp.linalg.inv(distribution.scale)
+    return NaturalParameters(
+        precision=-0.5 * precision,
+        linear=precision @ m,
+        quadratic=-0.5 * (latent / distribution.strength + m @ precision @ m),
+        log_determinant=0.5 * expected_log_determinant(distribution.scale, distribution.degrees),
+    )
+
+
+def expected_log_determinant(
+    scale: Float[Array, "latent latent"], degrees: Float[Array, ""]
+) -> Float[Array, ""]:
+    """Returns ``E[log |Λ|]`` under ``Λ ~ Wishart(S⁻¹, ν)`` (Bishop 2006, equation B.81)."""
+    latent = scale.shape[0]
+    halves = 0.5 * (degrees - jnp.arange(latent))
+    return jnp.sum(digamma(halves)) + latent * math.log(2) - jnp.linalg.slogdet(scale)[1]

@@ -1,0 +1,109 @@
+"""What a model must offer to be solved, differentiated and reported: ``x = sweep(θ, x)``.
+
+Everything in ``fixed_point/`` and ``gradients/`` works on these two classes and knows nothing else of a model. A model is a
+module without arrays: its parameters ``θ`` and its state ``x`` are arguments, so that one compilation serves them all.
+"""
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+import equinox as eqx
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PyTree
+
+Parameters = TypeVar("Parameters")
+State = TypeVar("State")
+Posterior = TypeVar("Posterior")
+
+
+@dataclass(frozen=True)
+class Field:
+    """How one array is stored and shown: its dimensions' names, what it is, and its units."""
+
+    dimensions: tuple[str, ...]
+    long_name: str
+    units: str = "1"
+
+
+class FixedPoint(eqx.Module, Generic[Parameters, State, Posterior]):
+    """A model whose inference iterates ``x ← sweep(θ, x)`` until it stands still."""
+
+    @abstractmethod
+    def posterior(self, parameters: Parameters, state: State) -> Posterior:
+        """Returns everything that one sweep from ``state`` computes."""
+
+    @abstractmethod
+    def state(self, posterior: Posterior) -> State:
+        """Returns the state that a sweep's posterior leads to."""
+
+    def sweep(self, parameters: Parameters, state: State) -> State:
+        """Returns the state after one sweep."""
+        return self.state(self.posterior(parameters, state))
+
+    @abstractmethod
+    def elbo(self, posterior: Posterior) -> Float[Array, ""]:
+        """Returns the evidence lower bound (nats), which no sweep may lower."""
+
+    def monitors(self, posterior: Posterior) -> dict[str, Float[Array, ""]]:
+        """Returns further scalars worth tracing, by name (nats)."""
+        return {}
+
+    @abstractmethod
+    def statistics(self, posterior: Posterior) -> PyTree[Float[Array, "..."]]:
+        """Returns the expected statistics, what a generic objective may depend on."""
+
+    @abstractmethod
+    def parameter_fields(self) -> PyTree[Field]:
+        """Returns the description of each parameter, in the structure of the parameters."""
+
+    @abstractmethod
+    def state_fields(self) -> PyTree[Field]:
+        """Returns the description of each state variable, in the structure of the state."""
+
+    @abstractmethod
+    def statistics_fields(self) -> PyTree[Field]:
+        """Returns the description of each expected statistic, in the structure of ``statistics``."""
+
+
+class MeanField(FixedPoint[Parameters, State, Posterior]):
+    """A sweep over two conjugate blocks ``q(y) q(x)``: state → first block's statistics → message → state.
+
+    Both halves are gradients of log-partitions up to linear maps, so their Jacobians
+
+        S = ∂ response / ∂ state,      F = ∂ marginals / ∂ message
+
+    are symmetric and positive semidefinite. The Fisher solvers rely on that (docs/theory.md, section "Fisher structure").
+    """
+
+    @abstractmethod
+    def first_block(self, parameters: Parameters, state: State) -> PyTree[Float[Array, "..."]]:
+        """Returns the first block's expected statistics, given the state of the second."""
+
+    @abstractmethod
+    def message(self, parameters: Parameters, statistics: PyTree[Float[Array, "..."]]) -> State:
+        """Returns the second block's log-potentials, given the first block's expected statistics."""
+
+    @abstractmethod
+    def marginals(self, parameters: Parameters, message: State) -> State:
+        """Returns the second block's expected statistics: the state. ``message`` has the state's structure."""
+
+    def response(self, parameters: Parameters, state: State) -> State:
+        """Returns the message that a state provokes."""
+        return self.message(parameters, self.first_block(parameters, state))
+
+
+def require_finite(name: str, tree: PyTree) -> None:
+    """Raises where an array of ``tree`` holds a NaN or an infinity.
+
+    Raises:
+        ValueError: names the tree, the array, the index and the value.
+    """
+    import jax
+
+    for path, array in jax.tree_util.tree_leaves_with_path(tree):
+        bad = jnp.argwhere(~jnp.isfinite(array))
+        if bad.size:
+            index = tuple(int(i) for i in bad[0])
+            where = jax.tree_util.keystr(path, simple=True, separator=".")
+            raise ValueError(f"{name}: {where}{list(index)} is {array[index]}, expected a finite number")

@@ -1,0 +1,17 @@
+"""How an iteration ended: failure is data."""
+
+import equinox as eqx
+
+
+class InferenceStatus(eqx.Enumeration):
+    """Why inference stopped. The message says what happened and what to try."""
+
+    converged = "The stopping criterion was met."
+    sweep_limit = "The sweep limit was reached first: raise `max_sweeps`, or accept the residual as it stands."
+    nonfinite = "Non-finite values: check the potentials for NaN and the total precision for positive definiteness."
+
+
+def name_of(status: eqx.Enumeration) -> str:
+    """Returns an enumeration item's name, outside of ``jit``."""
+    enumeration = status._enumeration  # equinox offers the message by index, but no way back to the name
+    return next(name for name in enumeration._name_to_item if bool(status == getattr(enumeration, name)))

@@ -1,0 +1,1 @@
+"""Structured models: what their potentials are, how a sweep goes, what bound it raises."""

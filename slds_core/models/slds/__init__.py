@@ -1,0 +1,11 @@
+"""Switching linear dynamical systems."""
+
+from slds_core.models.slds.model import SLDS as SLDS
+from slds_core.models.slds.model import SLDSPosterior as SLDSPosterior
+from slds_core.models.slds.model import SLDSStatistics as SLDSStatistics
+from slds_core.models.slds.potentials import DiscretePotentials as DiscretePotentials
+from slds_core.models.slds.potentials import DynamicsPotentials as DynamicsPotentials
+from slds_core.models.slds.potentials import InitialPotentials as InitialPotentials
+from slds_core.models.slds.potentials import RecognitionPotentials as RecognitionPotentials
+from slds_core.models.slds.potentials import SLDSPotentials as SLDSPotentials
+from slds_core.models.slds.potentials import expected_potentials as expected_potentials

@@ -1,0 +1,123 @@
+"""Mean-field inference in a switching linear dynamical system (SLDS), as a fixed point.
+
+``z`` is a Gaussian chain over ``time`` steps, ``k`` a discrete chain over the ``time - 1`` transitions; ``q(z) q(k)``
+approximates their joint posterior. One sweep is ``μ_c → μ_g → o → μ_c'``.
+"""
+
+import math
+
+import equinox as eqx
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from slds_core.chains import gaussian, hmm
+from slds_core.chains.backend import Backend
+from slds_core.chains.gaussian import GaussianStatistics
+from slds_core.chains.hmm import HMMStatistics
+from slds_core.fixed_point.interface import Field, MeanField
+from slds_core.models.slds import fields
+from slds_core.models.slds.messages import to_discrete, to_gaussian
+from slds_core.models.slds.potentials import SLDSPotentials
+
+
+class SLDSStatistics(eqx.Module):
+    """Expected statistics of both chains."""
+
+    gaussian: GaussianStatistics
+    marginals: Float[Array, "transition state"]  # P(k_t)
+
+
+class SLDSPosterior(eqx.Module):
+    """What one sweep computes: ``q(z)`` given the old ``q(k)``, and the new ``q(k)`` given that ``q(z)``."""
+
+    gaussian: GaussianStatistics
+    gaussian_log_partition: Float[Array, ""]  # nats
+    unary: Float[Array, "transition state"]  # log-potentials o of the discrete chain, nats
+    discrete: HMMStatistics
+    discrete_log_partition: Float[Array, ""]  # nats
+    elbo: Float[Array, ""]  # nats
+    kl: Float[Array, ""]  # KL(q(z) q(k) ‖ p(z, k)), nats
+    kl_notebook: Float[Array, ""]  # the notebook's variant, which pairs the message with the new marginals, nats
+
+
+class SLDS(MeanField[SLDSPotentials, Float[Array, "transition state"], SLDSPosterior]):
+    """Mean field in an SLDS. The state is the discrete chain's marginals ``μ_c``."""
+
+    backend: Backend | None = eqx.field(static=True, default=None)
+
+    def posterior(self, parameters: SLDSPotentials, state: Float[Array, "transition state"]) -> SLDSPosterior:
+        """Returns both blocks after one sweep, with its bounds.
+
+        Raises:
+            ValueError: shapes do not fit each other.
+
+        References:
+            Ghahramani and Hinton (2000), "Variational learning for switching state-space models"; docs/theory.md,
+            section "Local inference".
+        """
+        chain = gaussian.smooth(to_gaussian(parameters, state), backend=self.backend)
+        unary = to_discrete(parameters.dynamics, chain.statistics)
+        states = hmm.smooth(self._discrete_potentials(parameters, unary), backend=self.backend)
+
+        # Both factors are optimal when they are made, so entropies and energies collapse into log-partitions; what
+        # remains is the transitions' energy, paid once too often, at the marginals that q(z) was made from.
+        paid_twice = jnp.vdot(unary - parameters.dynamics.constant, state)
+        bound = chain.log_partition + states.log_partition - paid_twice - normalizer(parameters)
+        evidence = recognition_energy(parameters, chain.statistics)
+        return SLDSPosterior(
+            gaussian=chain.statistics,
+            gaussian_log_partition=chain.log_partition,
+            unary=unary,
+            discrete=states.statistics,
+            discrete_log_partition=states.log_partition,
+            elbo=bound,
+            kl=evidence - bound,
+            kl_notebook=evidence - bound + jnp.vdot(unary, states.statistics.marginals - state),
+        )
+
+    def state(self, posterior: SLDSPosterior) -> Float[Array, "transition state"]:
+        return posterior.discrete.marginals
+
+    def elbo(self, posterior: SLDSPosterior) -> Float[Array, ""]:
+        return posterior.elbo
+
+    def monitors(self, posterior: SLDSPosterior) -> dict[str, Float[Array, ""]]:
+        return {"kl": posterior.kl, "kl_notebook": posterior.kl_notebook}
+
+    def statistics(self, posterior: SLDSPosterior) -> SLDSStatistics:
+        return SLDSStatistics(posterior.gaussian, posterior.discrete.marginals)
+
+    def first_block(self, parameters: SLDSPotentials, state: Float[Array, "transition state"]) -> GaussianStatistics:
+        return gaussian.smooth(to_gaussian(parameters, state), backend=self.backend).statistics
+
+    def message(self, parameters: SLDSPotentials, statistics: GaussianStatistics) -> Float[Array, "transition state"]:
+        return to_discrete(parameters.dynamics, statistics)
+
+    def marginals(
+        self, parameters: SLDSPotentials, message: Float[Array, "transition state"]
+    ) -> Float[Array, "transition state"]:
+        return hmm.smooth(self._discrete_potentials(parameters, message), backend=self.backend).statistics.marginals
+
+    def parameter_fields(self) -> SLDSPotentials:
+        return fields.PARAMETERS
+
+    def state_fields(self) -> Field:
+        return fields.MARGINALS
+
+    def statistics_fields(self) -> SLDSStatistics:
+        return SLDSStatistics(fields.GAUSSIAN, fields.MARGINALS)
+
+    def _discrete_potentials(self, parameters, unary):
+        return hmm.HMMPotentials(parameters.discrete.initial, parameters.discrete.transition, unary)
+
+
+def recognition_energy(parameters: SLDSPotentials, statistics: GaussianStatistics) -> Float[Array, ""]:
+    """Returns ``E_q[log ψ]``, the expected log of the recognition potentials (nats)."""
+    recognition = parameters.recognition
+    return jnp.vdot(recognition.quadratic, statistics.second_moment) + jnp.vdot(recognition.linear, statistics.mean)
+
+
+def normalizer(parameters: SLDSPotentials) -> Float[Array, ""]:
+    """Returns the expected log-normalisers of the first step and of the transitions, as far as no state enters (nats)."""
+    transitions = parameters.time - 1
+    return parameters.initial.normalizer + transitions * 0.5 * parameters.latent * math.log(2 * math.pi)

@@ -1,0 +1,1 @@
+"""Objectives: scalar functions of parameters and posterior, what training would differentiate."""

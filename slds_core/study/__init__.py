@@ -1,0 +1,1 @@
+"""The study: configuration, plugin registry, files, stages. Files, clocks and randomness enter here."""

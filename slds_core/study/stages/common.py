@@ -1,0 +1,75 @@
+"""What all stages need: a model from its file, arrays in the study's precision, attributes of a result."""
+
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+import xarray as xr
+
+from slds_core.fixed_point import FixedPoint
+from slds_core.study import registry, store
+from slds_core.study.provenance import provenance
+from slds_core.study.timing import Measurement
+from slds_core.study.trees import from_dataset
+
+START = "start"
+STATE = "state"
+
+
+class StoredModel(NamedTuple):
+    """A model rebuilt from its file."""
+
+    name: str
+    precision: str
+    problem: FixedPoint
+    parameters: Any
+    start: Any
+
+
+def read_model(path: Path) -> StoredModel:
+    """Returns the model in a file, and sets JAX's precision to the file's.
+
+    Raises:
+        StudyError: the file cannot be used.
+    """
+    dataset = store.read(path, "model")
+    precision = dataset.attrs["precision"]
+    use_precision(precision)
+    settings = json.loads(dataset.attrs["settings"])
+    problem = registry.make("models", settings["plugin"], settings["parameters"]).problem()
+    parameters = from_dataset(dataset, problem.parameter_fields())
+    start = from_dataset(dataset, problem.state_fields(), START)
+    return StoredModel(dataset.attrs["model"], precision, problem, parameters, start)
+
+
+def read_state(path: Path, problem: FixedPoint) -> Any:
+    """Returns the state at which an inference ended."""
+    return from_dataset(store.read(path, "inference"), problem.state_fields(), STATE)
+
+
+def use_precision(precision: str) -> None:
+    """Sets JAX's default precision for this process: a stage is an application, and may."""
+    jax.config.update("jax_enable_x64", precision == "float64")
+
+
+def cast(tree: Any, precision: str) -> Any:
+    """Returns a tree of NumPy arrays in the given precision."""
+    return jax.tree.map(lambda leaf: np.asarray(leaf, dtype=precision), tree)
+
+
+def attributes(stage: str, model: str, setting: str, settings: dict[str, Any], precision: str) -> dict[str, Any]:
+    """Returns a result's attributes."""
+    origin = provenance(stage, settings=settings, precision=precision, backend=jax.default_backend())
+    return {"model": model, "setting": setting, **origin}
+
+
+def cost_variables(measurement: Measurement) -> dict[str, xr.Variable]:
+    """Returns a measurement as variables."""
+    return {
+        "compile_seconds": store.variable((), measurement.compile_seconds, "tracing and compiling", "s"),
+        "compilation_cached": store.variable((), int(measurement.cache_hit), "1 if the program came from JAX's cache"),
+        "run_seconds": store.variable("repeat", measurement.run_seconds, "run time of each repetition", "s"),
+        "temporary_bytes": store.variable((), measurement.temporary_bytes, "temporary memory of the program", "byte"),
+    }

@@ -1,0 +1,95 @@
+"""NetCDF files: written whole or not at all, checked when read, each with its provenance."""
+
+import json
+import os
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from slds_core.study.errors import StudyError
+
+SCHEMA_VERSION = 1
+KINDS = ("model", "inference", "residual", "gradient", "comparison")
+
+
+def write(dataset: xr.Dataset, path: Path, kind: str, provenance: dict[str, Any]) -> None:
+    """Writes a dataset: to a temporary file beside its place, flushed, then renamed. No reader sees half a file.
+
+    Args:
+        dataset: the contents; ``long_name`` and ``units`` are required of every variable.
+        path: where to.
+        kind: one of ``KINDS``.
+        provenance: attributes of the file; what is not text or a number is stored as JSON.
+
+    Raises:
+        StudyError: the folder cannot be written, or the disk is full.
+        ValueError: a variable is not described.
+    """
+    for name, variable in dataset.variables.items():
+        if name not in dataset.dims and not {"long_name", "units"} <= set(variable.attrs):
+            raise ValueError(f"variable '{name}' lacks long_name or units")
+    attributes = {"Conventions": "CF-1.10", "slds_kind": kind, "slds_schema_version": SCHEMA_VERSION}
+    attributes |= {key: _plain(value) for key, value in provenance.items()}
+    dataset = dataset.assign_attrs(attributes | dataset.attrs | {"complete": 1})
+    encoding = {
+        name: {"fletcher32": True} for name, variable in dataset.variables.items() if variable.ndim and variable.dtype.kind in "fiu" and variable.size
+    }
+    temporary = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+        os.close(handle)
+        dataset.to_netcdf(temporary, engine="netcdf4", format="NETCDF4", encoding=encoding)
+        with open(temporary, "rb") as stream:
+            os.fsync(stream.fileno())
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except (OSError, RuntimeError) as error:  # the NetCDF library reports a full disk as a RuntimeError
+        raise StudyError(f"{path}: cannot be written: {error}") from error
+    finally:
+        if temporary and os.path.exists(temporary):
+            os.unlink(temporary)
+
+
+def read(path: Path, kind: str) -> xr.Dataset:
+    """Returns a file's dataset, loaded and closed.
+
+    Raises:
+        StudyError: the file is missing, unreadable, half-written, of another kind or another schema version.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise StudyError(f"{path}: no such file; expected a {kind} file of this project")
+    try:
+        with xr.open_dataset(path, engine="netcdf4") as dataset:
+            dataset.load()
+    except (OSError, RuntimeError, ValueError) as error:
+        raise StudyError(f"{path}: cannot be read as NetCDF, the file is damaged or foreign: {error}") from error
+    found = dataset.attrs.get("slds_kind")
+    if found != kind:
+        raise StudyError(f"{path}: expected a {kind} file, found {found or 'a file of another origin'}")
+    if dataset.attrs.get("slds_schema_version") != SCHEMA_VERSION:
+        version = dataset.attrs.get("slds_schema_version")
+        raise StudyError(f"{path}: schema version {version}, expected {SCHEMA_VERSION}; rebuild it with this version")
+    if dataset.attrs.get("complete") != 1:
+        raise StudyError(f"{path}: the file is incomplete; delete it and run again")
+    dataset.encoding["source"] = str(path)
+    return dataset
+
+
+def read_all(paths: Iterable[Path], kind: str) -> dict[str, xr.Dataset]:
+    """Returns several files' datasets by the setting that they are named after."""
+    return {Path(path).stem: read(path, kind) for path in paths}
+
+
+def variable(dimensions: Any, values: Any, long_name: str, units: str = "1") -> xr.Variable:
+    """Returns a described variable."""
+    return xr.Variable(dimensions, np.asarray(values), {"long_name": long_name, "units": units})
+
+
+def _plain(value: Any) -> Any:
+    return value if isinstance(value, str | int | float) else json.dumps(value, sort_keys=True)

@@ -1,0 +1,57 @@
+# The checked configuration, and how a setting becomes a command line.
+import json
+import shlex
+import sys
+
+from snakemake.exceptions import WorkflowError
+
+from slds_core.study.configuration import read_configuration
+from slds_core.study.errors import StudyError
+from slds_core.study.provenance import code_hash
+
+try:
+    STUDY = read_configuration(config)
+except StudyError as error:
+    raise WorkflowError(str(error))
+
+SLDS = f"{shlex.quote(sys.executable)} -m slds_core.cli"
+
+# Compiled programs outlive their process: the second job that needs one takes it from here.
+CACHE = shlex.quote(os.path.abspath(os.path.join(".cache", "jax")))
+shell.prefix(
+    f"export JAX_COMPILATION_CACHE_DIR={CACHE} JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS=0 "
+    "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES=-1 TF_CPP_MIN_LOG_LEVEL=2; set -euo pipefail; "
+)
+
+# pipe to the log and the terminal alike
+TEE = "2>&1 | tee {log}"
+
+
+wildcard_constraints:
+    model="|".join(map(re.escape, STUDY.models)),
+    setting="[^/]+",
+
+
+def plugin(setting, plugin="--plugin", parameter="--set"):
+    """The options that name a setting's plugin and its parameters."""
+    options = [plugin, setting.plugin]
+    for key, value in setting.parameters.items():
+        options += [parameter, f"{key}={value if isinstance(value, str) else json.dumps(value)}"]
+    return shlex.join(options)
+
+
+def named(settings, kind):
+    """A setting by the wildcard's name; an error that names the alternatives where there is none."""
+
+    def lookup(wildcards):
+        if wildcards.setting not in settings:
+            raise WorkflowError(
+                f"{kind}: no setting '{wildcards.setting}' in the configuration; expected one of: {', '.join(settings)}"
+            )
+        return settings[wildcards.setting]
+
+    return lookup
+
+
+inference_setting = named(STUDY.inference, "inference")
+gradient_setting = named(STUDY.gradients, "gradients")
