@@ -61,19 +61,26 @@ def read(path: Path, kind: str) -> xr.Dataset:
     Raises:
         StudyError: the file is missing, unreadable, half-written, of another kind or another schema version.
     """
+    dataset = read_any(path, expected=f"a {kind} file")
+    if dataset.attrs["slds_kind"] != kind:
+        raise StudyError(f"{path}: expected a {kind} file, found a {dataset.attrs['slds_kind']} file")
+    return dataset
+
+
+def read_any(path: Path, expected: str = "a file of this project") -> xr.Dataset:
+    """Returns the dataset of a file of any kind, as ``read``; its kind is in the attribute ``slds_kind``."""
     path = Path(path)
     if not path.is_file():
-        raise StudyError(f"{path}: no such file; expected a {kind} file of this project")
+        raise StudyError(f"{path}: no such file; expected {expected}")
     try:
         with xr.open_dataset(path, engine="netcdf4") as dataset:
             dataset.load()
     except (OSError, RuntimeError, ValueError) as error:
         raise StudyError(f"{path}: cannot be read as NetCDF, the file is damaged or foreign: {error}") from error
-    found = dataset.attrs.get("slds_kind")
-    if found != kind:
-        raise StudyError(f"{path}: expected a {kind} file, found {found or 'a file of another origin'}")
-    if dataset.attrs.get("slds_schema_version") != SCHEMA_VERSION:
-        version = dataset.attrs.get("slds_schema_version")
+    if dataset.attrs.get("slds_kind") not in KINDS:
+        raise StudyError(f"{path}: expected {expected}, found a NetCDF file of another origin")
+    version = dataset.attrs.get("slds_schema_version")
+    if version != SCHEMA_VERSION:
         raise StudyError(f"{path}: schema version {version}, expected {SCHEMA_VERSION}; rebuild it with this version")
     if dataset.attrs.get("complete") != 1:
         raise StudyError(f"{path}: the file is incomplete; delete it and run again")

@@ -1,9 +1,7 @@
 def differentiated_at(wildcards):
     """The inference file that an implicit estimator differentiates at; none for those that start from the model."""
     setting = gradient_setting(wildcards).at
-    if setting is None:
-        return []
-    return expand(rules.infer.output, model=wildcards.model, setting=setting)
+    return [] if setting is None else expand(rules.infer.output, model=wildcards.model, setting=setting)
 
 
 rule gradient:
@@ -19,7 +17,7 @@ rule gradient:
     params:
         settings=lambda wildcards: plugin(gradient_setting(wildcards)),
         objective=plugin(STUDY.objective, "--objective", "--objective-set"),
-        at=lambda wildcards, input: f"--inference {shlex.quote(input.inference)}" if input.inference else "",
+        at=lambda wildcards, input: shlex.join(f"--inference={path}" for path in input[1:]),
         code=code_hash("gradient"),
     threads: 1
     resources:

@@ -45,6 +45,7 @@ def gradient(
         raise StudyError(f"'{settings['plugin']}' differentiates at a fixed point: give the file of an inference")
     else:
         state = read_state(inference, stored.problem)
+        settings = settings | {"at": inference.stem}
 
     def estimate(parameters, state):
         return plugin.estimate(stored.problem, function, parameters, state)

@@ -1,0 +1,1 @@
+"""The report: figures and one HTML page, from files alone. Nothing here knows JAX."""

@@ -1,0 +1,113 @@
+"""Figures: pure functions from a model's results to a matplotlib figure, usable by themselves."""
+
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+
+import numpy as np
+from matplotlib import style
+from matplotlib.colors import LogNorm
+from matplotlib.figure import Figure
+
+from slds_core.report.load import ModelResults
+
+STYLE = Path(__file__).parent / "slds.mplstyle"
+_MARKERS = "osD^vP*X"
+_TINY = 1e-17  # stands for zero on a logarithmic axis
+
+FigureFunction = Callable[[ModelResults], Figure]
+
+
+def _styled(function: FigureFunction) -> FigureFunction:
+    @wraps(function)
+    def draw(results: ModelResults) -> Figure:
+        with style.context(STYLE):
+            return function(results)
+
+    return draw
+
+
+@_styled
+def convergence(results: ModelResults) -> Figure:
+    """Returns residual and distance from the best ELBO against sweeps, one line a setting (log scale)."""
+    figure = Figure(figsize=(8, 3.2))
+    left, right = figure.subplots(1, 2)
+    best = max(float(np.nanmax(d["trace_elbo"])) for d in results.inference.values())
+    # longest first, so that shorter runs of the same path stay visible on top of it
+    ordered = sorted(results.inference.items(), key=lambda item: -int(item[1]["sweeps"]))
+    for position, (name, dataset) in enumerate(ordered):
+        sweeps = np.arange(1, dataset.sizes["sweep"] + 1)
+        last = {"markevery": [-1], "marker": _MARKERS[position % len(_MARKERS)]}
+        left.semilogy(sweeps, np.maximum(dataset["trace_residual_max"], _TINY), label=name, **last)
+        gap = best - dataset["trace_elbo"].values
+        right.semilogy(sweeps, np.where(gap > 0, gap, np.nan), **last)
+    left.set(title="Residual", xlabel="sweep", ylabel="largest change of a probability")
+    right.set(title="Gap to the best ELBO", xlabel="sweep", ylabel="nats")
+    left.legend()
+    return figure
+
+
+@_styled
+def posterior(results: ModelResults) -> Figure:
+    """Returns the states' probabilities and the smoothed latent means over time, of the setting furthest along."""
+    dataset = max(results.inference.values(), key=lambda d: int(d["sweeps"]))
+    figure = Figure(figsize=(8, 4))
+    upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(1, 1.6))
+    marginals = dataset["posterior_marginals"].values
+    edges = np.arange(marginals.shape[0] + 1), np.arange(marginals.shape[1] + 1) - 0.5
+    mesh = upper.pcolormesh(*edges, marginals.T, cmap="Blues", vmin=0, vmax=1, rasterized=True)
+    upper.set(title=f"Probability of each discrete state ({dataset.attrs['setting']})", ylabel="state")
+    upper.set_yticks(range(marginals.shape[1]))
+    figure.colorbar(mesh, ax=upper, pad=0.01)
+    mean = dataset["posterior_gaussian_mean"].values
+    second = np.diagonal(dataset["posterior_gaussian_second_moment"].values, axis1=1, axis2=2)
+    deviation = np.sqrt(np.maximum(second - mean**2, 0))
+    time = np.arange(mean.shape[0])
+    for k in range(mean.shape[1]):
+        (line,) = lower.plot(time, mean[:, k], linewidth=1, label=f"dimension {k}")
+        lower.fill_between(time, mean[:, k] - 2 * deviation[:, k], mean[:, k] + 2 * deviation[:, k], alpha=0.12, color=line.get_color(), linewidth=0)
+    lower.set(title="Smoothed latent means, bands of two standard deviations", xlabel="time step", ylabel="z")
+    lower.legend(ncols=mean.shape[1], loc="upper right")
+    return figure
+
+
+@_styled
+def gradient_errors(results: ModelResults) -> Figure:
+    """Returns the relative difference of each estimator from the first reference, by parameter group (heat map)."""
+    comparison = results.comparison
+    reference = str(comparison["reference"].values[0])
+    table = comparison["relative_l2"].sel(reference=reference).values
+    figure = Figure(figsize=(8, 1.6 + 0.32 * table.shape[0]))
+    axes = figure.subplots()
+    shown = np.where(np.isfinite(table), np.maximum(table, 1e-16), np.nan)
+    mesh = axes.imshow(shown, norm=LogNorm(1e-16, 1), cmap="cividis", aspect="auto")
+    axes.set_xticks(range(table.shape[1]), comparison["group"].values, rotation=40, ha="right")
+    axes.set_yticks(range(table.shape[0]), comparison["estimator"].values)
+    for (row, column), value in np.ndenumerate(table):
+        text = "0" if value == 0 else f"{value:.0e}".replace("e-0", "e-")
+        axes.text(column, row, text, ha="center", va="center", fontsize=6.5, color="black" if value > 1e-8 else "white")
+    axes.set_title(f"Relative difference from {reference}")
+    axes.spines[:].set_visible(False)
+    axes.tick_params(length=0)
+    figure.colorbar(mesh, ax=axes, pad=0.01)
+    return figure
+
+
+@_styled
+def cost(results: ModelResults) -> Figure:
+    """Returns compile time, run time and temporary memory of each estimator."""
+    names = list(results.gradient)
+    figure = Figure(figsize=(8, 1.1 + 0.3 * len(names)))
+    panels = (
+        ("Compile (s)", [float(d["compile_seconds"]) for d in results.gradient.values()]),
+        ("Run, median (s)", [float(np.median(d["run_seconds"])) for d in results.gradient.values()]),
+        ("Temporary memory (MiB)", [float(d["temporary_bytes"]) / 2**20 for d in results.gradient.values()]),
+    )
+    for axes, (title, values) in zip(figure.subplots(1, 3, sharey=True), panels, strict=True):
+        bars = axes.barh(names, values, height=0.6)
+        axes.bar_label(bars, [f"{value:.3g}" for value in values], padding=3, fontsize=7.5)
+        axes.set(title=title, xlim=(0, 1.25 * max(values)), xticks=[])
+        axes.invert_yaxis()
+        axes.spines[["bottom", "left"]].set_visible(False)
+        axes.tick_params(length=0)
+    return figure

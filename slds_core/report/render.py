@@ -1,0 +1,127 @@
+"""The page: results in, one self-contained HTML file and the figures out."""
+
+import html
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from matplotlib.figure import Figure
+
+from slds_core.report import figures
+from slds_core.report.load import ModelResults, load_results, settings
+from slds_core.report.notebook import notebook_table
+from slds_core.report.svg import to_svg
+from slds_core.study.errors import StudyError
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure in the page, with its caption and the stem of its files."""
+
+    name: str
+    caption: str
+    svg: str
+
+
+_FIGURES = {
+    "convergence": (figures.convergence, "Residual and gap to the best evidence lower bound against sweeps, one line for each setting."),
+    "posterior": (figures.posterior, "Discrete states' probabilities and smoothed latent means over time."),
+    "gradients": (figures.gradient_errors, "Relative difference of each estimator from the reference, for each parameter group."),
+    "cost": (figures.cost, "Compile time, run time and temporary memory of each estimator."),
+}
+_NEEDS = {"convergence": "inference", "posterior": "inference", "gradients": "comparison", "cost": "gradient"}
+
+
+def write_report(files: list[Path], output: Path, title: str, figure_folder: Path | None) -> str:
+    """Writes the report and its figures.
+
+    Args:
+        files: the study's NetCDF files, in any order.
+        output: the page to write.
+        title: its heading.
+        figure_folder: where the figures go as SVG and PDF; nowhere if ``None``.
+
+    Returns:
+        A sentence on what was written.
+
+    Raises:
+        StudyError: a file cannot be used, or the page cannot be written.
+    """
+    results = load_results(files)
+    pictures = {
+        name: {key: _picture(name, key, figure, figure_folder) for key, figure in _draw(found)} for name, found in results.items()
+    }
+    environment = Environment(loader=PackageLoader("slds_core.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters |= {"scientific": scientific, "plain": plain, "median": lambda values: float(np.median(values))}
+    page = environment.get_template("report.html.j2").render(
+        title=title,
+        results=results,
+        pictures=pictures,
+        settings=settings,
+        notebook={name: notebook_table(found) for name, found in results.items()},
+        provenance=_provenance(results),
+    )
+    temporary = output.with_name(f".{output.name}.part")
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_text(page, encoding="utf-8")
+        os.replace(temporary, output)
+    except OSError as error:
+        raise StudyError(f"{output}: cannot be written: {error}") from error
+    count = sum(len(found) for found in pictures.values())
+    return f"{len(results)} models, {count} figures, {len(page.encode()) / 2**20:.2f} MiB"
+
+
+def scientific(value: float | None, digits: int = 2) -> str:
+    """Returns a number in short scientific notation, as text."""
+    if value is None:
+        return "–"
+    if value == 0 or not np.isfinite(value):
+        return f"{value:g}"
+    mantissa, exponent = f"{value:.{digits}e}".split("e")
+    return f"{mantissa} × 10{str(int(exponent)).translate(_SUPERSCRIPT)}".replace("-", "−") if int(exponent) else mantissa
+
+
+def plain(value: object, digits: int = 9) -> str:
+    """Returns a table's entry as text: numbers with their digits, truth as words, nothing as a dash."""
+    if value is None:
+        return "–"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:.{digits}g}" if isinstance(value, float) else str(value)
+
+
+_SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+def _draw(results: ModelResults) -> Iterator[tuple[str, Figure]]:
+    for key, (function, _) in _FIGURES.items():
+        if getattr(results, _NEEDS[key]):
+            yield key, function(results)
+
+
+def _picture(model: str, key: str, figure: Figure, folder: Path | None) -> Picture:
+    caption = _FIGURES[key][1]
+    if folder is not None:
+        target = folder / model
+        target.mkdir(parents=True, exist_ok=True)
+        for suffix in ("svg", "pdf"):
+            dates = {"Date": None} if suffix == "svg" else {"CreationDate": None}
+            figure.savefig(target / f"{key}.{suffix}", metadata=dates)
+    name = html.escape(f"{model}-{key}".replace(" ", "-"))
+    return Picture(f"{model}/{key}", caption, to_svg(figure, name, html.escape(caption)))
+
+
+def _provenance(results: dict[str, ModelResults]) -> dict[str, str]:
+    first = next(iter(results.values()))
+    dataset = first.model or next(iter((first.inference | first.residual | first.gradient).values()))
+    packages = json.loads(dataset.attrs["packages"])
+    return {
+        "platform": dataset.attrs["platform"],
+        "precision": dataset.attrs["precision"],
+        "packages": ", ".join(f"{name} {version}" for name, version in packages.items()),
+    }

@@ -1,0 +1,30 @@
+"""A figure as text that fits into a page: unique ids, the page's font and ink, no fixed size."""
+
+import io
+import re
+
+from matplotlib.figure import Figure
+
+_INK = "#1f2328"  # the style sheet's; becomes the page's own colour, light or dark
+
+
+def to_svg(figure: Figure, name: str, alternative_text: str) -> str:
+    """Returns a figure as an SVG element.
+
+    Args:
+        figure: the figure.
+        name: unique in the page; prefixes all ids.
+        alternative_text: what the figure shows, for those who cannot see it. Must be safe in HTML.
+    """
+    stream = io.StringIO()
+    figure.savefig(stream, format="svg", metadata={"Date": None, "Creator": None})
+    text = stream.getvalue()
+    text = text[text.index("<svg") :]
+    text = re.sub(r"<metadata>.*?</metadata>\s*", "", text, flags=re.DOTALL)
+    text = re.sub(r'\bid="', f'id="{name}-', text)
+    text = re.sub(r"url\(#", f"url(#{name}-", text)
+    text = re.sub(r'xlink:href="#', f'xlink:href="#{name}-', text)
+    text = re.sub(r"(font: [^;\"]*?[\d.]+px) [^;\"]+", r"\1 inherit", text)
+    text = re.sub(r"font: ((?:\w+ )?)([\d.]+px) inherit", lambda m: f"font-size: {m[2]}; font-weight: {m[1].strip() or 'normal'}", text)
+    text = text.replace(_INK, "currentColor")
+    return re.sub(r'<svg([^>]*?) width="[^"]*"([^>]*?) height="[^"]*"', rf'<svg role="img" aria-label="{alternative_text}"\1\2', text, count=1)
