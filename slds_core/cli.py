@@ -21,14 +21,18 @@ app = typer.Typer(
 
 Output = Annotated[Path, typer.Option("--output", "-o", help="File to write.")]
 Plugin = Annotated[str, typer.Option(help="Name of the plugin.")]
-Parameters = Annotated[list[str], typer.Option("--set", help="A parameter of the plugin, as key=value; may be repeated.")]
+Parameters = Annotated[
+    list[str], typer.Option("--set", help="A parameter of the plugin, as key=value; may be repeated.")
+]
 Name = Annotated[str, typer.Option(help="What the study calls it; the output's file name if left out.")]
 Model = Annotated[Path, typer.Option(help="The model's file.")]
 Inference = Annotated[Path, typer.Option(help="The inference's file.")]
 
 
 @app.command("build-model")
-def build_model(output: Output, plugin: Plugin, parameters: Parameters = [], name: Name = "", precision: str = "float64") -> None:  # noqa: B006
+def build_model(
+    output: Output, plugin: Plugin, parameters: Parameters = [], name: Name = "", precision: str = "float64"
+) -> None:
     """Build a model: a plugin → model.nc."""
     from slds_core.study.stages.build_model import build_model
 
@@ -63,7 +67,9 @@ def gradient(
     plugin: Plugin,
     objective: Annotated[str, typer.Option(help="Name of the objective's plugin.")],
     parameters: Parameters = [],  # noqa: B006
-    objective_parameters: Annotated[list[str], typer.Option("--objective-set", help="A parameter of the objective.")] = [],  # noqa: B006
+    objective_parameters: Annotated[
+        list[str], typer.Option("--objective-set", help="A parameter of the objective.")
+    ] = [],  # noqa: B006
     inference: Annotated[Path | None, typer.Option(help="The inference to differentiate at.")] = None,
     name: Name = "",
 ) -> None:
@@ -79,7 +85,9 @@ def gradient(
 def compare(
     gradients: list[Path],
     output: Output,
-    reference: Annotated[list[str], typer.Option(help="A setting to compare with; may be repeated. All if left out.")] = [],  # noqa: B006
+    reference: Annotated[
+        list[str], typer.Option(help="A setting to compare with; may be repeated. All if left out.")
+    ] = [],  # noqa: B006
 ) -> None:
     """Compare gradients: gradient/*.nc → comparison.nc."""
     from slds_core.study.stages.compare import compare

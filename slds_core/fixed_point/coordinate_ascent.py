@@ -85,12 +85,14 @@ def coordinate_ascent(
         return new, posterior, status, sweeps + 1, trace
 
     nothing = jax.tree.map(lambda leaf: jnp.full(leaf.shape, jnp.nan, leaf.dtype), shapes)
-    trace = Trace(Residual(empty, empty), {name: empty for name in names})
+    trace = Trace(Residual(empty, empty), dict.fromkeys(names, empty))
     start = state, nothing, InferenceStatus.sweep_limit, jnp.array(0), trace
     state, posterior, status, sweeps, trace = lax.while_loop(unfinished, sweep, start)
     return Inference(posterior, state, status, sweeps, trace)
 
 
 def _relative_change(trace: Trace, values: dict, criterion: str, sweeps) -> Float[Array, ""]:
-    before = trace.monitors[criterion][sweeps - 1]  # at the first sweep the last entry, still NaN: never below a tolerance
+    before = trace.monitors[criterion][
+        sweeps - 1
+    ]  # at the first sweep the last entry, still NaN: never below a tolerance
     return jnp.abs((values[criterion] - before) / before)

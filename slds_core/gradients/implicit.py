@@ -54,9 +54,7 @@ def linearise(problem: FixedPoint, objective: Objective, parameters: PyTree, sta
     )
 
 
-def conclude(
-    system: AdjointSystem, adjoint: PyTree, *, products, tolerance, exhausted
-) -> Gradient:
+def conclude(system: AdjointSystem, adjoint: PyTree, *, products, tolerance, exhausted) -> Gradient:
     """Returns the gradient that an adjoint gives, with the solver's success judged by the true residual.
 
     Args:

@@ -19,6 +19,7 @@ def linear(problem: FixedPoint, seed: int) -> Objective:
     def objective(parameters, posterior):
         generator = np.random.default_rng(seed)
         leaves = jax.tree.leaves(problem.statistics(posterior))
-        return sum(jnp.vdot(jnp.asarray(generator.standard_normal(leaf.shape), leaf.dtype), leaf) for leaf in leaves)
+        weights = [jnp.asarray(generator.standard_normal(leaf.shape), leaf.dtype) for leaf in leaves]
+        return jnp.sum(jnp.stack([jnp.vdot(weight, leaf) for weight, leaf in zip(weights, leaves, strict=True)]))
 
     return objective

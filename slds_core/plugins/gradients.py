@@ -28,6 +28,4 @@ class BiCGStab(GradientPlugin):
     def estimate(self, problem, objective, parameters, state):
         from slds_core.gradients import bicgstab
 
-        return bicgstab(
-            problem, objective, parameters, state, tolerance=self.tolerance, max_products=self.max_products
-        )
+        return bicgstab(problem, objective, parameters, state, tolerance=self.tolerance, max_products=self.max_products)

@@ -65,7 +65,14 @@ def posterior(results: ModelResults) -> Figure:
     time = np.arange(mean.shape[0])
     for k in range(mean.shape[1]):
         (line,) = lower.plot(time, mean[:, k], linewidth=1, label=f"dimension {k}")
-        lower.fill_between(time, mean[:, k] - 2 * deviation[:, k], mean[:, k] + 2 * deviation[:, k], alpha=0.12, color=line.get_color(), linewidth=0)
+        lower.fill_between(
+            time,
+            mean[:, k] - 2 * deviation[:, k],
+            mean[:, k] + 2 * deviation[:, k],
+            alpha=0.12,
+            color=line.get_color(),
+            linewidth=0,
+        )
     lower.set(title="Smoothed latent means, bands of two standard deviations", xlabel="time step", ylabel="z")
     lower.legend(ncols=mean.shape[1], loc="upper right")
     return figure
@@ -75,6 +82,8 @@ def posterior(results: ModelResults) -> Figure:
 def gradient_errors(results: ModelResults) -> Figure:
     """Returns the relative difference of each estimator from the first reference, by parameter group (heat map)."""
     comparison = results.comparison
+    if comparison is None:
+        raise ValueError("gradient_errors: expected results with a comparison, found none")
     reference = str(comparison["reference"].values[0])
     table = comparison["relative_l2"].sel(reference=reference).values
     figure = Figure(figsize=(8, 1.6 + 0.32 * table.shape[0]))

@@ -30,14 +30,16 @@ PUBLISHED_RESIDUALS = {10: 0.00027077, 20: 9.92897613e-05, 100: 8.96105988e-08}
 PUBLISHED_DIFFERENCE = 0.00150787
 PUBLISHED_OBJECTIVES = {"unrolled": 1721.819184951477, "implicit": 1721.8191849515183}
 
-_ENCODER = "The recognition network computes in float32, whose rounding differs between machines; inference amplifies it."
+_ENCODER = (
+    "The recognition network computes in float32, whose rounding differs between machines; inference amplifies it."
+)
 _ONE_SWEEP = (
-    "As beside it; and the notebook pairs the last sweep's two halves, while here both follow from the stored marginals, half a sweep "
-    "further on."
+    "As above; and the notebook pairs the two halves of the last sweep, while here both follow from the stored "
+    "marginals, half a sweep further on."
 )
 _UNCONVERGED = (
-    "Not numerical imprecision: after 100 sweeps the unrolled derivative has not converged, though the forward pass looks as if it had. "
-    "Both gradients carried to convergence agree, in the next column."
+    "Not numerical imprecision: after 100 sweeps the unrolled derivative has not converged, though the forward pass "
+    "looks as if it had. The same two gradients carried to convergence agree: see the last column."
 )
 
 
@@ -88,8 +90,8 @@ def notebook_table(results: ModelResults) -> list[Row]:
     ):
         here = _value(results, found)
         rows.append(Row(f"objective, {name}", PUBLISHED_OBJECTIVES[name], here, _value(results, best), why))
-    values = _value(results, unrolled), _value(results, implicit)
-    close = bool(np.isclose(*values)) if None not in values else None
+    first, second = _value(results, unrolled), _value(results, implicit)
+    close = None if first is None or second is None else bool(np.isclose(first, second))
     rows.append(Row("implicit forward pass equals unrolled (isclose)", True, close))
 
     for group, published in zip(GROUPS, PUBLISHED_GRADIENT_DIFFERENCES, strict=True):

@@ -3,9 +3,12 @@
 import html
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import groupby
+from operator import attrgetter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -28,9 +31,15 @@ class Picture:
 
 
 _FIGURES = {
-    "convergence": (figures.convergence, "Residual and gap to the best evidence lower bound against sweeps, one line for each setting."),
+    "convergence": (
+        figures.convergence,
+        "Residual and gap to the best evidence lower bound against sweeps, one line for each setting.",
+    ),
     "posterior": (figures.posterior, "Discrete states' probabilities and smoothed latent means over time."),
-    "gradients": (figures.gradient_errors, "Relative difference of each estimator from the reference, for each parameter group."),
+    "gradients": (
+        figures.gradient_errors,
+        "Relative difference of each estimator from the reference, for each parameter group.",
+    ),
     "cost": (figures.cost, "Compile time, run time and temporary memory of each estimator."),
 }
 _NEEDS = {"convergence": "inference", "posterior": "inference", "gradients": "comparison", "cost": "gradient"}
@@ -53,10 +62,22 @@ def write_report(files: list[Path], output: Path, title: str, figure_folder: Pat
     """
     results = load_results(files)
     pictures = {
-        name: {key: _picture(name, key, figure, figure_folder) for key, figure in _draw(found)} for name, found in results.items()
+        name: {key: _picture(name, key, figure, figure_folder) for key, figure in _draw(found)}
+        for name, found in results.items()
     }
-    environment = Environment(loader=PackageLoader("slds_core.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters |= {"scientific": scientific, "plain": plain, "median": lambda values: float(np.median(values))}
+    environment = Environment(
+        loader=PackageLoader("slds_core.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "scientific": scientific,
+        "plain": plain,
+        "median": lambda values: float(np.median(values)),
+        "runs": runs,
+    }
     page = environment.get_template("report.html.j2").render(
         title=title,
         results=results,
@@ -83,7 +104,9 @@ def scientific(value: float | None, digits: int = 2) -> str:
     if value == 0 or not np.isfinite(value):
         return f"{value:g}"
     mantissa, exponent = f"{value:.{digits}e}".split("e")
-    return f"{mantissa} × 10{str(int(exponent)).translate(_SUPERSCRIPT)}".replace("-", "−") if int(exponent) else mantissa
+    return (
+        f"{mantissa} × 10{str(int(exponent)).translate(_SUPERSCRIPT)}".replace("-", "−") if int(exponent) else mantissa
+    )
 
 
 def plain(value: object, digits: int = 9) -> str:
@@ -93,6 +116,11 @@ def plain(value: object, digits: int = 9) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     return f"{value:.{digits}g}" if isinstance(value, float) else str(value)
+
+
+def runs(items: Iterable[Any], attribute: str) -> list[tuple[Any, list[Any]]]:
+    """Returns neighbours that share an attribute's value, together, in their order."""
+    return [(key, list(group)) for key, group in groupby(items, attrgetter(attribute))]
 
 
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")

@@ -25,6 +25,15 @@ def to_svg(figure: Figure, name: str, alternative_text: str) -> str:
     text = re.sub(r"url\(#", f"url(#{name}-", text)
     text = re.sub(r'xlink:href="#', f'xlink:href="#{name}-', text)
     text = re.sub(r"(font: [^;\"]*?[\d.]+px) [^;\"]+", r"\1 inherit", text)
-    text = re.sub(r"font: ((?:\w+ )?)([\d.]+px) inherit", lambda m: f"font-size: {m[2]}; font-weight: {m[1].strip() or 'normal'}", text)
+    text = re.sub(
+        r"font: ((?:\w+ )?)([\d.]+px) inherit",
+        lambda m: f"font-size: {m[2]}; font-weight: {m[1].strip() or 'normal'}",
+        text,
+    )
     text = text.replace(_INK, "currentColor")
-    return re.sub(r'<svg([^>]*?) width="[^"]*"([^>]*?) height="[^"]*"', rf'<svg role="img" aria-label="{alternative_text}"\1\2', text, count=1)
+    return re.sub(
+        r'<svg([^>]*?) width="[^"]*"([^>]*?) height="[^"]*"',
+        rf'<svg role="img" aria-label="{alternative_text}"\1\2',
+        text,
+        count=1,
+    )

@@ -85,7 +85,9 @@ def _check(configuration: Configuration) -> list[Problem]:
             boxes.append((kind, f"{kind}.{name}", name, setting))
     for kind, where, name, setting in boxes:
         if not _NAME.fullmatch(name):
-            problems.append(Problem(where, "a name may hold letters, digits, '_', '-' and '.', and becomes a file name"))
+            problems.append(
+                Problem(where, "a name may hold letters, digits, '_', '-' and '.', and becomes a file name")
+            )
         try:
             registry.make(kind, setting.plugin, setting.parameters)
         except StudyError as error:
@@ -109,5 +111,7 @@ def _check_start(configuration: Configuration, where: str, setting: GradientSett
         choices = ", ".join(configuration.inference)
         return [Problem(where, f"'{setting.plugin}' needs 'at', the inference setting to differentiate at: {choices}")]
     if setting.at is not None and setting.at not in configuration.inference:
-        return [Problem(where, f"at: no inference setting '{setting.at}'{nearest(setting.at, configuration.inference)}")]
+        return [
+            Problem(where, f"at: no inference setting '{setting.at}'{nearest(setting.at, configuration.inference)}")
+        ]
     return []

@@ -2,4 +2,4 @@
 
 
 class StudyError(Exception):
-    """Something in the configuration or the files is not as it must be; the message says what, where, and what to do."""
+    """The configuration or a file is not as it must be; the message says what, where, and what to do."""

@@ -26,7 +26,9 @@ def available(kind: str) -> dict[str, EntryPoint]:
     found: dict[str, EntryPoint] = {}
     for point in entry_points(group=f"slds_core.{kind}"):
         if point.name in found and found[point.name].value != point.value:
-            raise StudyError(f"{kind}: '{point.name}' is registered twice, as {found[point.name].value} and {point.value}")
+            raise StudyError(
+                f"{kind}: '{point.name}' is registered twice, as {found[point.name].value} and {point.value}"
+            )
         found[point.name] = point
     return found
 

@@ -36,7 +36,9 @@ def write(dataset: xr.Dataset, path: Path, kind: str, provenance: dict[str, Any]
     attributes |= {key: _plain(value) for key, value in provenance.items()}
     dataset = dataset.assign_attrs(attributes | dataset.attrs | {"complete": 1})
     encoding = {
-        name: {"fletcher32": True} for name, variable in dataset.variables.items() if variable.ndim and variable.dtype.kind in "fiu" and variable.size
+        name: {"fletcher32": True}
+        for name, variable in dataset.variables.items()
+        if variable.ndim and variable.dtype.kind in "fiu" and variable.size
     }
     temporary = None
     try:

@@ -14,17 +14,14 @@ try:
 except StudyError as error:
     raise WorkflowError(str(error))
 
-SLDS = f"{shlex.quote(sys.executable)} -m slds_core.cli"
-
 # Compiled programs outlive their process: the second job that needs one takes it from here.
 CACHE = shlex.quote(os.path.abspath(os.path.join(".cache", "jax")))
+# `slds` is this environment's, activated or not
 shell.prefix(
+    f'slds() ( exec {shlex.quote(sys.executable)} -m slds_core.cli "$@" ); '
     f"export JAX_COMPILATION_CACHE_DIR={CACHE} JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS=0 "
     "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES=-1 TF_CPP_MIN_LOG_LEVEL=2; set -euo pipefail; "
 )
-
-# pipe to the log and the terminal alike
-TEE = "2>&1 | tee {log}"
 
 
 wildcard_constraints:
@@ -36,7 +33,10 @@ def plugin(setting, plugin="--plugin", parameter="--set"):
     """The options that name a setting's plugin and its parameters."""
     options = [plugin, setting.plugin]
     for key, value in setting.parameters.items():
-        options += [parameter, f"{key}={value if isinstance(value, str) else json.dumps(value)}"]
+        options += [
+            parameter,
+            f"{key}={value if isinstance(value, str) else json.dumps(value)}",
+        ]
     return shlex.join(options)
 
 
@@ -55,3 +55,11 @@ def named(settings, kind):
 
 inference_setting = named(STUDY.inference, "inference")
 gradient_setting = named(STUDY.gradients, "gradients")
+
+
+def differentiated_at(wildcards):
+    """The inference file that an implicit estimator differentiates at; none for those that start from the model."""
+    setting = gradient_setting(wildcards).at
+    return (
+        [] if setting is None else f"results/{wildcards.model}/inference/{setting}.nc"
+    )

@@ -7,17 +7,17 @@ rule infer:
         "results/log/{model}/inference/{setting}.log",
     benchmark:
         "results/benchmark/{model}/inference/{setting}.tsv"
-    params:
-        settings=lambda wildcards: plugin(inference_setting(wildcards)),
-        code=code_hash("inference"),
     threads: 1
     resources:
         mem_mb=4000,
         runtime=30,
+    params:
+        settings=lambda wildcards: plugin(inference_setting(wildcards)),
+        code=code_hash("inference"),
     message:
         "Infer {wildcards.model} at {wildcards.setting}"
     shell:
-        "{SLDS} infer --model {input.model:q} --name {wildcards.setting:q} {params.settings} --output {output:q} " + TEE
+        "slds infer --model {input.model:q} --name {wildcards.setting:q} {params.settings} --output {output:q} 2>&1 | tee {log:q}"
 
 
 rule residual:
@@ -30,26 +30,26 @@ rule residual:
         "results/log/{model}/residual/{setting}.log",
     benchmark:
         "results/benchmark/{model}/residual/{setting}.tsv"
-    params:
-        code=code_hash("residual"),
     threads: 1
     resources:
         mem_mb=4000,
         runtime=10,
+    params:
+        code=code_hash("residual"),
     message:
         "Measure how far {wildcards.model} at {wildcards.setting} is from the fixed point"
     shell:
-        "{SLDS} residual --model {input.model:q} --inference {input.inference:q} --name {wildcards.setting:q}"
-        " --output {output:q} " + TEE
+        "slds residual --model {input.model:q} --inference {input.inference:q} --name {wildcards.setting:q}"
+        " --output {output:q} 2>&1 | tee {log:q}"
 
 
 rule all_inference:
-    localrule: True
     input:
         expand(rules.infer.output, model=STUDY.models, setting=STUDY.inference),
+    localrule: True
 
 
 rule all_residual:
-    localrule: True
     input:
         expand(rules.residual.output, model=STUDY.models, setting=STUDY.inference),
+    localrule: True

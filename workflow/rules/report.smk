@@ -6,20 +6,22 @@ rule report:
         expand(rules.gradient.output, model=STUDY.models, setting=STUDY.gradients),
         expand(rules.compare.output, model=STUDY.models) if STUDY.gradients else [],
     output:
-        html=report("results/report.html", caption="../report/study.rst", category="Report"),
+        html=report(
+            "results/report.html", caption="../report/study.rst", category="Report"
+        ),
         figures=directory("results/figures"),
     log:
         "results/log/report.log",
     benchmark:
         "results/benchmark/report.tsv"
-    params:
-        title=shlex.quote(STUDY.title),
-        code=code_hash("report"),
     threads: 1
     resources:
         mem_mb=4000,
         runtime=15,
+    params:
+        title=shlex.quote(STUDY.title),
+        code=code_hash("report"),
     message:
         "Write the report"
     shell:
-        "{SLDS} report {input:q} --title {params.title} --figures {output.figures:q} --output {output.html:q} " + TEE
+        "slds report {input:q} --title {params.title} --figures {output.figures:q} --output {output.html:q} 2>&1 | tee {log:q}"

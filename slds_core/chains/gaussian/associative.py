@@ -19,8 +19,8 @@ from jax import lax
 
 from slds_core.chains.gaussian.moments import differentiate_moments, finish, pad_end
 from slds_core.chains.gaussian.types import GaussianPotentials, GaussianResiduals, GaussianStatistics
-from slds_core.chains.small_matrices import apply, inverse_and_log_determinant
 from slds_core.chains.recurrence import affine, congruence
+from slds_core.chains.small_matrices import apply, inverse_and_log_determinant
 
 
 def smooth(potentials: GaussianPotentials):

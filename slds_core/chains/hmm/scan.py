@@ -25,11 +25,11 @@ def smooth(potentials: HMMPotentials):
         return filtered, (filtered, predicted, evidence)
 
     def substitute(carry, step):
-        marginals, pairs = carry
+        marginals, total = carry
         filtered, predicted, *own = step
         pair = conditional(filtered, own[0] if varying else potentials.transition, predicted) * marginals
         marginals = jnp.sum(pair, axis=1)
-        return (marginals, pairs if varying else pairs + pair), (marginals, pair if varying else None)
+        return (marginals, total + pair), (marginals, pair if varying else None)
 
     own = (potentials.transition,) if varying else ()
     first = potentials.initial + potentials.unary[0]
@@ -38,7 +38,7 @@ def smooth(potentials: HMMPotentials):
     filtered = jnp.concatenate([(first - evidence)[None], filtered])
 
     last = jnp.exp(filtered[-1])
-    start = last, None if varying else jnp.zeros_like(potentials.transition)
+    start = last, jnp.zeros_like(last, shape=(last.size, last.size))
     (_, total), (marginals, pairs) = lax.scan(substitute, start, (filtered[:-1], predicted, *own), reverse=True)
     marginals = jnp.concatenate([marginals, last[None]])
     statistics = HMMStatistics(marginals[0], pairs if varying else total, marginals)
@@ -60,14 +60,14 @@ def fisher_product(residuals: HMMResiduals, direction: HMMPotentials) -> HMMStat
         return d_filtered, (d_filtered, d_predicted)
 
     def substitute(carry, step):
-        d_marginals, d_pairs = carry
+        d_marginals, d_total = carry
         filtered, predicted, next_marginals, d_filtered, d_predicted, *own = step
         transition, d_transition = own if varying else shared
         weights = conditional(filtered, transition, predicted)
         d_weights = weights * (d_filtered[:, None] + d_transition - d_predicted)
         d_pair = d_weights * next_marginals + weights * d_marginals
         d_marginals = jnp.sum(d_pair, axis=1)
-        return (d_marginals, d_pairs if varying else d_pairs + d_pair), (d_marginals, d_pair if varying else None)
+        return (d_marginals, d_total + d_pair), (d_marginals, d_pair if varying else None)
 
     filtered, predicted, marginals = residuals.filtered, residuals.predicted, residuals.marginals
     own = shared if varying else ()
@@ -77,7 +77,7 @@ def fisher_product(residuals: HMMResiduals, direction: HMMPotentials) -> HMMStat
     d_filtered = jnp.concatenate([first[None], d_filtered])
 
     last = marginals[-1] * d_filtered[-1]
-    start = last, None if varying else jnp.zeros_like(residuals.transition)
+    start = last, jnp.zeros_like(last, shape=(last.size, last.size))
     steps = (filtered[:-1], predicted, marginals[1:], d_filtered[:-1], d_predicted, *own)
     (_, d_total), (d_marginals, d_pairs) = lax.scan(substitute, start, steps, reverse=True)
     d_marginals = jnp.concatenate([d_marginals, last[None]])

@@ -7,9 +7,7 @@ from slds_core.chains.gaussian import GaussianPotentials, GaussianStatistics
 from slds_core.models.slds.potentials import DynamicsPotentials, SLDSPotentials
 
 
-def to_gaussian(
-    potentials: SLDSPotentials, marginals: Float[Array, "transition state"]
-) -> GaussianPotentials:
+def to_gaussian(potentials: SLDSPotentials, marginals: Float[Array, "transition state"]) -> GaussianPotentials:
     """Returns the Gaussian chain's natural parameters ``recognition + first step + Mᵀ μ_c``, given the states' marginals."""
     dynamics, recognition = potentials.dynamics, potentials.recognition
 
@@ -19,7 +17,10 @@ def to_gaussian(
     quadratic = recognition.quadratic.at[0].add(-0.5 * potentials.initial.precision)
     linear = recognition.linear.at[0].add(potentials.initial.linear)
     return GaussianPotentials(
-        quadratic=quadratic.at[:-1].add(expected(dynamics.quadratic_current)).at[1:].add(expected(dynamics.quadratic_next)),
+        quadratic=quadratic.at[:-1]
+        .add(expected(dynamics.quadratic_current))
+        .at[1:]
+        .add(expected(dynamics.quadratic_next)),
         cross=expected(dynamics.cross),
         linear=linear.at[:-1].add(expected(dynamics.linear_current)).at[1:].add(expected(dynamics.linear_next)),
     )

@@ -36,5 +36,7 @@ def build_model(name: str, settings: dict[str, Any], precision: str, output: Pat
     variables |= to_variables(start, built.problem.state_fields(), START)
     dataset = xr.Dataset(variables)
     store.write(dataset, output, "model", attributes("model", name, name, settings, precision))
-    sizes = ", ".join(f"{dimension} {size}" for dimension, size in dataset.sizes.items() if "next" not in str(dimension))
+    sizes = ", ".join(
+        f"{dimension} {size}" for dimension, size in dataset.sizes.items() if "next" not in str(dimension)
+    )
     return f"{len(variables)} arrays in {precision} ({sizes})"

@@ -31,7 +31,9 @@ def compare(gradients: list[Path], references: list[str], output: Path) -> str:
     references = references or list(datasets)
     missing = [name for name in references if name not in datasets]
     if missing:
-        raise StudyError(f"references without a gradient file: {', '.join(missing)}; expected among: {', '.join(datasets)}")
+        raise StudyError(
+            f"references without a gradient file: {', '.join(missing)}; expected among: {', '.join(datasets)}"
+        )
     vectors = {name: _vectors(dataset) for name, dataset in datasets.items()}
     first = next(iter(datasets.values()))
     groups = list(next(iter(vectors.values())))
@@ -49,7 +51,9 @@ def compare(gradients: list[Path], references: list[str], output: Path) -> str:
             "max_abs": store.variable(dimensions, table(max_abs), "largest absolute difference"),
             "cosine": store.variable(dimensions, table(cosine), "cosine of the angle between estimate and reference"),
             "abs_mean": store.variable(
-                dimensions, table(abs_mean), "absolute mean difference, the notebook's measure: differences of both signs cancel"
+                dimensions,
+                table(abs_mean),
+                "absolute mean difference, the notebook's measure: differences of both signs cancel",
             ),
         },
         coords={"estimator": list(datasets), "reference": references, "group": groups},

@@ -25,7 +25,7 @@ def gradient(
 
     Args:
         model: the model's file.
-        inference: the file of the inference to differentiate at; ``None`` for estimators that start where inference does.
+        inference: of the inference to differentiate at; ``None`` for estimators that start where inference does.
         name: what the study calls this setting.
         settings, objective: ``plugin`` and its ``parameters`` of each.
         output: the file to write.
@@ -66,4 +66,6 @@ def gradient(
     settings = settings | {"objective": objective}
     store.write(dataset, output, "gradient", attributes("gradient", stored.name, name, settings, stored.precision))
     seconds = statistics.median(cost.run_seconds)
-    return f"{status}, {int(found.info.products)} products, {seconds:.3g} s a run, {cost.compile_seconds:.2f} s to compile"
+    return (
+        f"{status}, {int(found.info.products)} products, {seconds:.3g} s a run, {cost.compile_seconds:.2f} s to compile"
+    )

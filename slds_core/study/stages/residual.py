@@ -30,7 +30,9 @@ def residual(model: Path, inference: Path, name: str, output: Path) -> str:
     dataset = xr.Dataset(
         {
             "residual_mean": store.variable((), measured.mean, "mean absolute change of the state in one more sweep"),
-            "residual_max": store.variable((), measured.maximum, "largest absolute change of the state in one more sweep"),
+            "residual_max": store.variable(
+                (), measured.maximum, "largest absolute change of the state in one more sweep"
+            ),
         }
     )
     settings = {"inference": name}
