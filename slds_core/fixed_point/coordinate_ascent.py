@@ -1,33 +1,11 @@
 """Coordinate ascent: sweep until the state stands still."""
 
-import equinox as eqx
-import jax
-import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Float, Int, PyTree
+from jaxtyping import Array, Float, PyTree
 
 from slds_core.fixed_point.interface import FixedPoint
-from slds_core.fixed_point.residual import Residual, change
-from slds_core.fixed_point.status import InferenceStatus
-
-RESIDUAL = "residual"
-
-
-class Trace(eqx.Module):
-    """What each sweep did; NaN after the last."""
-
-    residual: Residual  # change of the state in each sweep, the residual of the state that it started from
-    monitors: dict[str, Float[Array, " sweep"]]  # nats; "elbo" is always there
-
-
-class Inference(eqx.Module):
-    """Where inference stopped, why, and how it got there."""
-
-    posterior: PyTree
-    state: PyTree
-    status: InferenceStatus
-    sweeps: Int[Array, ""]
-    trace: Trace
+from slds_core.fixed_point.progress import RESIDUAL, Inference, begin, record, unfinished
+from slds_core.fixed_point.residual import change
 
 
 def coordinate_ascent(
@@ -58,41 +36,16 @@ def coordinate_ascent(
     References:
         Blei, Kucukelbir and McAuliffe (2017), "Variational inference: a review for statisticians", algorithm 1.
     """
-    if max_sweeps < 1:
-        raise ValueError(f"max_sweeps: expected at least 1, found {max_sweeps}")
-    shapes = jax.eval_shape(problem.posterior, parameters, state)
-    names = ["elbo", *jax.eval_shape(problem.monitors, shapes)]
-    if criterion not in (RESIDUAL, *names):
-        raise ValueError(f"criterion: expected one of {', '.join([RESIDUAL, *names])}, found {criterion!r}")
-    elbo = jax.eval_shape(problem.elbo, shapes)
-    empty = jnp.full(max_sweeps, jnp.nan, elbo.dtype)
-
-    def unfinished(carry):
-        _, _, status, sweeps, _ = carry
-        return (status == InferenceStatus.sweep_limit) & (sweeps < max_sweeps)
 
     def sweep(carry):
-        state, _, _, sweeps, trace = carry
+        state, _, progress = carry
         posterior = problem.posterior(parameters, state)
         new = problem.state(posterior)
         step = change(new, state)
-        values = {"elbo": problem.elbo(posterior), **problem.monitors(posterior)}
-        moved = step.maximum if criterion == RESIDUAL else _relative_change(trace, values, criterion, sweeps)
-        finite = jnp.isfinite(step.maximum) & jnp.isfinite(values["elbo"])
-        status = InferenceStatus.where(moved < tolerance, InferenceStatus.converged, InferenceStatus.sweep_limit)
-        status = InferenceStatus.where(finite, status, InferenceStatus.nonfinite)
-        trace = jax.tree.map(lambda series, value: series.at[sweeps].set(value), trace, Trace(step, values))
-        return new, posterior, status, sweeps + 1, trace
+        progress = record(progress, problem, posterior, step, cost=1, tolerance=tolerance, criterion=criterion)
+        return new, posterior, progress
 
-    nothing = jax.tree.map(lambda leaf: jnp.full(leaf.shape, jnp.nan, leaf.dtype), shapes)
-    trace = Trace(Residual(empty, empty), dict.fromkeys(names, empty))
-    start = state, nothing, InferenceStatus.sweep_limit, jnp.array(0), trace
-    state, posterior, status, sweeps, trace = lax.while_loop(unfinished, sweep, start)
-    return Inference(posterior, state, status, sweeps, trace)
-
-
-def _relative_change(trace: Trace, values: dict, criterion: str, sweeps) -> Float[Array, ""]:
-    before = trace.monitors[criterion][
-        sweeps - 1
-    ]  # at the first sweep the last entry, still NaN: never below a tolerance
-    return jnp.abs((values[criterion] - before) / before)
+    nothing, progress = begin(problem, parameters, state, limit=max_sweeps, criterion=criterion)
+    start = state, nothing, progress
+    state, posterior, progress = lax.while_loop(lambda carry: unfinished(carry[2], max_sweeps), sweep, start)
+    return Inference(posterior, state, progress.status, progress.iterations, progress.sweeps, progress.trace)

@@ -6,9 +6,10 @@ module without arrays: its parameters ``θ`` and its state ``x`` are arguments, 
 
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
@@ -66,8 +67,15 @@ class FixedPoint(eqx.Module, Generic[Parameters, State, Posterior]):
         """Returns the description of each expected statistic, in the structure of ``statistics``."""
 
 
+class Block(NamedTuple):
+    """One block of a mean-field posterior, an exponential family: its log-partition and its expected statistics."""
+
+    log_partition: Float[Array, ""]  # nats
+    statistics: Any
+
+
 class MeanField(FixedPoint[Parameters, State, Posterior]):
-    """A sweep over two conjugate blocks ``q(y) q(x)``: state → first block's statistics → message → state.
+    """A sweep over two conjugate blocks ``q(y) q(x)``: state → first block → message → second block → state.
 
     Both halves are gradients of log-partitions up to linear maps, so their Jacobians
 
@@ -77,20 +85,45 @@ class MeanField(FixedPoint[Parameters, State, Posterior]):
     """
 
     @abstractmethod
-    def first_block(self, parameters: Parameters, state: State) -> PyTree[Float[Array, "..."]]:
-        """Returns the first block's expected statistics, given the state of the second."""
+    def first_block(self, parameters: Parameters, state: State) -> Block:
+        """Returns the first block, optimal given the state of the second."""
 
     @abstractmethod
-    def message(self, parameters: Parameters, statistics: PyTree[Float[Array, "..."]]) -> State:
-        """Returns the second block's log-potentials, given the first block's expected statistics."""
+    def message(self, parameters: Parameters, statistics: Any) -> State:
+        """Returns the second block's log-potentials ``o``, given the first block's expected statistics."""
 
     @abstractmethod
-    def marginals(self, parameters: Parameters, message: State) -> State:
-        """Returns the second block's expected statistics: the state. ``message`` has the state's structure."""
+    def second_block(self, parameters: Parameters, message: State) -> Block:
+        """Returns the second block that has these log-potentials, which have the state's structure."""
+
+    @abstractmethod
+    def second_state(self, statistics: Any) -> State:
+        """Returns the state within the second block's expected statistics."""
+
+    @abstractmethod
+    def combine(self, parameters: Parameters, state: State, first: Block, message: State, second: Block) -> Posterior:
+        """Returns the posterior, given the state that the first block was made from and the message that the second was."""
+
+    @abstractmethod
+    def parts(self, posterior: Posterior) -> tuple[Any, State]:
+        """Returns the first block's expected statistics and the message within a posterior."""
+
+    @abstractmethod
+    def with_state(self, posterior: Posterior, state: State) -> Posterior:
+        """Returns the posterior with another state in it, all else as it was."""
+
+    def posterior(self, parameters: Parameters, state: State) -> Posterior:
+        first = self.first_block(parameters, state)
+        message = self.message(parameters, first.statistics)
+        return self.combine(parameters, state, first, message, self.second_block(parameters, message))
 
     def response(self, parameters: Parameters, state: State) -> State:
         """Returns the message that a state provokes."""
-        return self.message(parameters, self.first_block(parameters, state))
+        return self.message(parameters, self.first_block(parameters, state).statistics)
+
+    def marginals(self, parameters: Parameters, message: State) -> State:
+        """Returns the state that a message leads to."""
+        return self.second_state(self.second_block(parameters, message).statistics)
 
 
 def require_finite(name: str, tree: PyTree) -> None:
@@ -99,8 +132,6 @@ def require_finite(name: str, tree: PyTree) -> None:
     Raises:
         ValueError: names the tree, the array, the index and the value.
     """
-    import jax
-
     for path, array in jax.tree_util.tree_leaves_with_path(tree):
         bad = jnp.argwhere(~jnp.isfinite(array))
         if bad.size:

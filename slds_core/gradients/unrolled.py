@@ -7,6 +7,7 @@ from jaxtyping import PyTree
 
 from slds_core.fixed_point.interface import FixedPoint
 from slds_core.gradients.result import AdjointInfo, Gradient, GradientStatus, Objective
+from slds_core.trees import all_finite
 
 
 def unrolled(problem: FixedPoint, objective: Objective, parameters: PyTree, state: PyTree, *, sweeps: int) -> Gradient:
@@ -37,6 +38,7 @@ def unrolled(problem: FixedPoint, objective: Objective, parameters: PyTree, stat
         return objective(parameters, problem.posterior(parameters, last))
 
     value, gradient = jax.value_and_grad(composition)(parameters)
-    finite = jnp.all(jnp.array([jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves((value, gradient))]))
+    finite = all_finite((value, gradient))
     status = GradientStatus.where(finite, GradientStatus.exact_derivative, GradientStatus.nonfinite)
-    return Gradient(value, gradient, AdjointInfo(status, jnp.array(sweeps), jnp.full_like(value, jnp.nan)))
+    unknown = jnp.full_like(value, jnp.nan)
+    return Gradient(value, gradient, AdjointInfo(status, jnp.array(sweeps), unknown, unknown, unknown))

@@ -6,6 +6,9 @@ from pydantic import Field
 
 from slds_core.plugins.base import GradientPlugin
 
+_PRODUCTS = Field(1000, ge=2, description="most products with the sweep's Jacobian")
+_TOLERANCE = Field(1e-10, gt=0, description="relative residual of the adjoint system at which to stop")
+
 
 class Unrolled(GradientPlugin):
     """Differentiate a number of sweeps from the start. Right once they have converged, and their derivative too."""
@@ -19,13 +22,138 @@ class Unrolled(GradientPlugin):
         return unrolled(problem, objective, parameters, state, sweeps=self.sweeps)
 
 
-class BiCGStab(GradientPlugin):
+class _Implicit(GradientPlugin):
+    """What all estimators at a fixed point share."""
+
+    forward_tolerance: float = Field(
+        1e-8, gt=0, description="largest change of the state in one more sweep at which it counts as a fixed point"
+    )
+
+
+class Truncated(_Implicit):
+    """Differentiate the last few sweeps only: a truncated Neumann series. An approximation by design."""
+
+    sweeps: int = Field(ge=1, description="sweeps to differentiate")
+
+    def estimate(self, problem, objective, parameters, state):
+        from slds_core.gradients import truncated
+
+        return truncated(problem, objective, parameters, state, **self.model_dump())
+
+
+class OneStep(_Implicit):
+    """Differentiate the last sweep alone. An approximation by design."""
+
+    def estimate(self, problem, objective, parameters, state):
+        from slds_core.gradients import one_step
+
+        return one_step(problem, objective, parameters, state, **self.model_dump())
+
+
+class Richardson(_Implicit):
+    """Implicit gradient, the adjoint iterated with damping; on the sweep, or on both blocks side by side as the original does."""
+
+    tolerance: float = _TOLERANCE
+    max_products: int = _PRODUCTS
+    damping: float = Field(1.0, gt=0, le=1, description="step length; 1 is the plain Neumann series")
+    system: Literal["sweep", "coupled"] = Field("sweep", description="'sweep', or 'coupled': both blocks at once")
+
+    def estimate(self, problem, objective, parameters, state):
+        from slds_core.fixed_point import Coupled
+        from slds_core.gradients import richardson
+
+        if self.system == "coupled":
+            state = problem.first_block(parameters, state).statistics, state
+            problem = Coupled(problem)
+        settings = self.model_dump(exclude={"system"})
+        return richardson(problem, objective, parameters, state, **settings)
+
+
+class BiCGStab(_Implicit):
     """Implicit gradient at a fixed point, the adjoint system solved by BiCGStab."""
 
-    tolerance: float = Field(1e-10, gt=0, description="relative residual of the adjoint system at which to stop")
-    max_products: int = Field(1000, ge=2, description="most products with the sweep's Jacobian")
+    tolerance: float = _TOLERANCE
+    max_products: int = _PRODUCTS
 
     def estimate(self, problem, objective, parameters, state):
         from slds_core.gradients import bicgstab
 
-        return bicgstab(problem, objective, parameters, state, tolerance=self.tolerance, max_products=self.max_products)
+        return bicgstab(problem, objective, parameters, state, **self.model_dump())
+
+
+class GMRES(_Implicit):
+    """Implicit gradient at a fixed point, the adjoint system solved by restarted GMRES."""
+
+    tolerance: float = _TOLERANCE
+    max_products: int = _PRODUCTS
+    restart: int = Field(10, ge=1, description="dimension of the Krylov space of one cycle")
+
+    def estimate(self, problem, objective, parameters, state):
+        from slds_core.gradients import gmres
+
+        return gmres(problem, objective, parameters, state, **self.model_dump())
+
+
+class FisherCG(_Implicit):
+    """Implicit gradient at a fixed point, the adjoint system solved by conjugate gradients in the Fisher metric."""
+
+    tolerance: float = _TOLERANCE
+    max_products: int = _PRODUCTS
+
+    def estimate(self, problem, objective, parameters, state):
+        from slds_core.gradients import fisher_cg
+
+        return fisher_cg(problem, objective, parameters, state, **self.model_dump())
+
+
+class Direct(_Implicit):
+    """Implicit gradient at a fixed point by a dense solve: the reference for small problems."""
+
+    tolerance: float = _TOLERANCE
+    max_unknowns: int = Field(4000, ge=1, description="largest system to build; memory is its square")
+
+    def estimate(self, problem, objective, parameters, state):
+        from slds_core.gradients import direct
+
+        return direct(problem, objective, parameters, state, **self.model_dump())
+
+
+class FiniteDifference(GradientPlugin):
+    """Central differences of the whole converged map along seeded directions: the witness that knows no derivatives."""
+
+    count: int = Field(2, ge=1, le=1000, description="directions in each parameter group")
+    seed: int = Field(0, ge=0, description="seed of the directions")
+    max_sweeps: int = Field(2000, ge=1, description="most sweeps and Jacobian products of each evaluation")
+
+    def estimate(self, problem, objective, parameters, state):
+        from slds_core.gradients import finite_difference
+
+        return finite_difference(problem, objective, parameters, state, **self.model_dump())
+
+
+class _Original(GradientPlugin):
+    """What the original's two gradients share: their own forward pass, and its limits."""
+
+    start: ClassVar[Literal["initial", "fixed_point"]] = "initial"
+    max_sweeps: int = Field(10, ge=1, description="limit on sweeps, and on the solver's iterations")
+    tolerance: float = Field(1e-5, ge=0, description="of the relative change of the notebook's KL in one sweep")
+
+
+class OriginalItersolve(_Original):
+    """The original's training default: damped Richardson on both blocks, replaced by one step where sweeps ran out."""
+
+    fallback: bool = Field(True, description="whether to fall back to one step as the original does, silently there")
+
+    def estimate(self, problem, objective, parameters, state):
+        from slds_core.gradients import original_itersolve
+
+        return original_itersolve(problem, objective, parameters, state, **self.model_dump())
+
+
+class OriginalBiCGStab(_Original):
+    """The notebook's implicit gradient: JAX's BiCGStab on both blocks, as many iterations as sweeps were taken."""
+
+    def estimate(self, problem, objective, parameters, state):
+        from slds_core.gradients import original_bicgstab
+
+        return original_bicgstab(problem, objective, parameters, state, **self.model_dump())

@@ -5,27 +5,50 @@ from pydantic import Field
 from slds_core.plugins.base import InferencePlugin
 
 
-class CoordinateAscent(InferencePlugin):
-    """Sweep until the state stands still, or for a given number of sweeps."""
+class _Iterative(InferencePlugin):
+    """What all of them share."""
 
-    max_sweeps: int = Field(1000, ge=1, description="most sweeps to take")
-    tolerance: float = Field(
-        0.0, ge=0, description="stop when the criterion falls below it; 0 takes all sweeps (units of the criterion)"
-    )
+    max_sweeps: int = Field(1000, ge=1, description="most sweeps and Jacobian products to take, each counted as one")
     criterion: str = Field(
         "residual",
         description="'residual': largest absolute change of the state in one sweep; 'elbo' or another monitor of the "
         "model, such as 'kl_notebook': its relative change in one sweep",
     )
 
+
+class CoordinateAscent(_Iterative):
+    """Sweep until the state stands still, or for a given number of sweeps."""
+
+    tolerance: float = Field(
+        0.0, ge=0, description="stop when the criterion falls below it; 0 takes all sweeps (units of the criterion)"
+    )
+
     def infer(self, problem, parameters, state):
         from slds_core.fixed_point import coordinate_ascent
 
-        return coordinate_ascent(
-            problem,
-            parameters,
-            state,
-            max_sweeps=self.max_sweeps,
-            tolerance=self.tolerance,
-            criterion=self.criterion,
-        )
+        return coordinate_ascent(problem, parameters, state, **self.model_dump())
+
+
+class NewtonCG(_Iterative):
+    """Newton's method on the message, each step by conjugate gradients in the Fisher metric, safeguarded by the bound."""
+
+    tolerance: float = Field(1e-12, ge=0, description="stop when the criterion falls below it (units of the criterion)")
+    forcing: float = Field(0.1, gt=0, lt=1, description="relative residual of the first linear solves")
+    products_per_step: int = Field(60, ge=1, description="most products in one linear solve")
+
+    def infer(self, problem, parameters, state):
+        from slds_core.fixed_point import newton_cg
+
+        return newton_cg(problem, parameters, state, **self.model_dump())
+
+
+class Anderson(_Iterative):
+    """Anderson's mixing of the last messages, safeguarded by the bound."""
+
+    tolerance: float = Field(1e-12, ge=0, description="stop when the criterion falls below it (units of the criterion)")
+    memory: int = Field(5, ge=1, le=50, description="how many earlier differences to mix")
+
+    def infer(self, problem, parameters, state):
+        from slds_core.fixed_point import anderson
+
+        return anderson(problem, parameters, state, **self.model_dump())

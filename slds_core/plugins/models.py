@@ -1,5 +1,7 @@
 """Built-in models."""
 
+from pydantic import Field
+
 from slds_core.plugins.base import BuiltModel, ModelPlugin
 
 
@@ -10,6 +12,30 @@ class Notebook(ModelPlugin):
         from slds_core.models.notebook import notebook_model
 
         return BuiltModel(self.problem(), *notebook_model())
+
+    def problem(self):
+        from slds_core.models.slds import SLDS
+
+        return SLDS()
+
+
+class RandomSLDS(ModelPlugin):
+    """A random SLDS of chosen size and difficulty, with data drawn from it."""
+
+    time: int = Field(100, ge=1, description="time steps")
+    latent: int = Field(5, ge=1, description="latent dimension")
+    states: int = Field(4, ge=1, description="discrete states")
+    observation_precision: float = Field(1.0, gt=0, description="precision of the recognition potentials")
+    stickiness: float = Field(0.5, ge=0, lt=1, description="probability of staying in a state")
+    spread: float = Field(0.2, gt=0, description="standard deviation of the states' dynamics around common ones")
+    missing_start: int = Field(0, ge=0, description="first step without observation")
+    missing_length: int = Field(0, ge=0, description="steps without observation")
+    seed: int = Field(0, ge=0, description="seed of parameters, data and start")
+
+    def build(self) -> BuiltModel:
+        from slds_core.models.random_slds import random_slds
+
+        return BuiltModel(self.problem(), *random_slds(**self.model_dump()))
 
     def problem(self):
         from slds_core.models.slds import SLDS

@@ -28,7 +28,7 @@ def code_hash(stage: str) -> str:
     digest = hashlib.sha256()
     for room in ROOMS[stage]:
         for path in sorted((package / room).rglob("*")):
-            if path.suffix in {".py", ".html", ".css", ".js", ".mplstyle"}:
+            if path.suffix in {".py", ".j2", ".css", ".mplstyle"}:
                 digest.update(str(path.relative_to(package)).encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()[:16]
 

@@ -41,7 +41,7 @@ def smooth(potentials: HMMPotentials):
     start = last, jnp.zeros_like(last, shape=(last.size, last.size))
     (_, total), (marginals, pairs) = lax.scan(substitute, start, (filtered[:-1], predicted, *own), reverse=True)
     marginals = jnp.concatenate([marginals, last[None]])
-    statistics = HMMStatistics(marginals[0], pairs if varying else total, marginals)
+    statistics = HMMStatistics(marginals[0], total if pairs is None else pairs, marginals)
     residuals = HMMResiduals(potentials.transition, filtered, predicted, marginals)
     return evidence + jnp.sum(increments), statistics, residuals
 
@@ -81,7 +81,7 @@ def fisher_product(residuals: HMMResiduals, direction: HMMPotentials) -> HMMStat
     steps = (filtered[:-1], predicted, marginals[1:], d_filtered[:-1], d_predicted, *own)
     (_, d_total), (d_marginals, d_pairs) = lax.scan(substitute, start, steps, reverse=True)
     d_marginals = jnp.concatenate([d_marginals, last[None]])
-    return HMMStatistics(d_marginals[0], d_pairs if varying else d_total, d_marginals)
+    return HMMStatistics(d_marginals[0], d_total if d_pairs is None else d_pairs, d_marginals)
 
 
 def log_sum_exp(x, axis=-1):

@@ -14,7 +14,7 @@ from slds_core.chains import gaussian, hmm
 from slds_core.chains.backend import Backend
 from slds_core.chains.gaussian import GaussianStatistics
 from slds_core.chains.hmm import HMMStatistics
-from slds_core.fixed_point.interface import Field, MeanField
+from slds_core.fixed_point.interface import Block, Field, MeanField
 from slds_core.models.slds import fields
 from slds_core.models.slds.messages import to_discrete, to_gaussian
 from slds_core.models.slds.potentials import SLDSPotentials
@@ -45,35 +45,50 @@ class SLDS(MeanField[SLDSPotentials, Float[Array, "transition state"], SLDSPoste
 
     backend: Backend | None = eqx.field(static=True, default=None)
 
-    def posterior(self, parameters: SLDSPotentials, state: Float[Array, "transition state"]) -> SLDSPosterior:
-        """Returns both blocks after one sweep, with its bounds.
+    def first_block(self, parameters: SLDSPotentials, state: Float[Array, "transition state"]) -> Block:
+        chain = gaussian.smooth(to_gaussian(parameters, state), backend=self.backend)
+        return Block(chain.log_partition, chain.statistics)
 
-        Raises:
-            ValueError: shapes do not fit each other.
+    def message(self, parameters: SLDSPotentials, statistics: GaussianStatistics) -> Float[Array, "transition state"]:
+        return to_discrete(parameters.dynamics, statistics)
+
+    def second_block(self, parameters: SLDSPotentials, message: Float[Array, "transition state"]) -> Block:
+        discrete = parameters.discrete
+        potentials = hmm.HMMPotentials(discrete.initial, discrete.transition, message)
+        states = hmm.smooth(potentials, backend=self.backend)
+        return Block(states.log_partition, states.statistics)
+
+    def second_state(self, statistics: HMMStatistics) -> Float[Array, "transition state"]:
+        return statistics.marginals
+
+    def combine(self, parameters: SLDSPotentials, state, first: Block, message, second: Block) -> SLDSPosterior:
+        """Returns both blocks with their bounds.
 
         References:
             Ghahramani and Hinton (2000), "Variational learning for switching state-space models"; docs/theory.md,
             section "Local inference".
         """
-        chain = gaussian.smooth(to_gaussian(parameters, state), backend=self.backend)
-        unary = to_discrete(parameters.dynamics, chain.statistics)
-        states = hmm.smooth(self._discrete_potentials(parameters, unary), backend=self.backend)
-
-        # Both factors are optimal when they are made, so entropies and energies collapse into log-partitions; what
-        # remains is the transitions' energy, paid once too often, at the marginals that q(z) was made from.
-        paid_twice = jnp.vdot(unary - parameters.dynamics.constant, state)
-        bound = chain.log_partition + states.log_partition - paid_twice - normalizer(parameters)
-        evidence = recognition_energy(parameters, chain.statistics)
+        # Each factor is the best one when it is made, so entropies and energies collapse into log-partitions; what remains
+        # is the transitions' energy, paid once too often, at the marginals that q(z) was made from.
+        paid_twice = jnp.vdot(message - parameters.dynamics.constant, state)
+        bound = first.log_partition + second.log_partition - paid_twice - normalizer(parameters)
+        evidence = recognition_energy(parameters, first.statistics)
         return SLDSPosterior(
-            gaussian=chain.statistics,
-            gaussian_log_partition=chain.log_partition,
-            unary=unary,
-            discrete=states.statistics,
-            discrete_log_partition=states.log_partition,
+            gaussian=first.statistics,
+            gaussian_log_partition=first.log_partition,
+            unary=message,
+            discrete=second.statistics,
+            discrete_log_partition=second.log_partition,
             elbo=bound,
             kl=evidence - bound,
-            kl_notebook=evidence - bound + jnp.vdot(unary, states.statistics.marginals - state),
+            kl_notebook=evidence - bound + jnp.vdot(message, second.statistics.marginals - state),
         )
+
+    def parts(self, posterior: SLDSPosterior) -> tuple[GaussianStatistics, Float[Array, "transition state"]]:
+        return posterior.gaussian, posterior.unary
+
+    def with_state(self, posterior: SLDSPosterior, state: Float[Array, "transition state"]) -> SLDSPosterior:
+        return eqx.tree_at(lambda p: p.discrete.marginals, posterior, state)
 
     def state(self, posterior: SLDSPosterior) -> Float[Array, "transition state"]:
         return posterior.discrete.marginals
@@ -87,17 +102,6 @@ class SLDS(MeanField[SLDSPotentials, Float[Array, "transition state"], SLDSPoste
     def statistics(self, posterior: SLDSPosterior) -> SLDSStatistics:
         return SLDSStatistics(posterior.gaussian, posterior.discrete.marginals)
 
-    def first_block(self, parameters: SLDSPotentials, state: Float[Array, "transition state"]) -> GaussianStatistics:
-        return gaussian.smooth(to_gaussian(parameters, state), backend=self.backend).statistics
-
-    def message(self, parameters: SLDSPotentials, statistics: GaussianStatistics) -> Float[Array, "transition state"]:
-        return to_discrete(parameters.dynamics, statistics)
-
-    def marginals(
-        self, parameters: SLDSPotentials, message: Float[Array, "transition state"]
-    ) -> Float[Array, "transition state"]:
-        return hmm.smooth(self._discrete_potentials(parameters, message), backend=self.backend).statistics.marginals
-
     def parameter_fields(self) -> SLDSPotentials:
         return fields.PARAMETERS
 
@@ -106,9 +110,6 @@ class SLDS(MeanField[SLDSPotentials, Float[Array, "transition state"], SLDSPoste
 
     def statistics_fields(self) -> SLDSStatistics:
         return SLDSStatistics(fields.GAUSSIAN, fields.MARGINALS)
-
-    def _discrete_potentials(self, parameters, unary):
-        return hmm.HMMPotentials(parameters.discrete.initial, parameters.discrete.transition, unary)
 
 
 def recognition_energy(parameters: SLDSPotentials, statistics: GaussianStatistics) -> Float[Array, ""]:

@@ -1,0 +1,112 @@
+"""Anderson acceleration of coordinate ascent on the message, safeguarded by the bound."""
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+from jax import lax
+from jax.flatten_util import ravel_pytree
+from jaxtyping import Array, Float, Int, PyTree
+
+from slds_core.fixed_point.interface import MeanField
+from slds_core.fixed_point.progress import RESIDUAL, Inference, begin, record, unfinished
+from slds_core.fixed_point.residual import change
+from slds_core.trees import where
+
+
+class _Iterate(NamedTuple):
+    message: Float[Array, " entry"]  # o, the best so far
+    residual: Float[Array, " entry"]  # G(o) - o
+    bound: Float[Array, ""]
+    messages: Float[Array, "memory entry"]  # differences of successive iterates
+    residuals: Float[Array, "memory entry"]  # and of their residuals; zero where the memory is not yet full
+    filled: Int[Array, ""]
+    posterior: PyTree
+
+
+def anderson(
+    problem: MeanField,
+    parameters: PyTree,
+    state: PyTree,
+    *,
+    max_sweeps: int,
+    tolerance: Float[Array, ""] | float = 1e-12,
+    criterion: str = RESIDUAL,
+    memory: int = 5,
+) -> Inference:
+    """Returns the posterior found by Anderson's mixing of the last messages; what lowers the bound is replaced by a plain sweep.
+
+    Args:
+        problem: a mean-field model, whose message is unconstrained.
+        parameters, state, max_sweeps, tolerance, criterion: as for ``coordinate_ascent``.
+        memory: how many earlier differences to mix.
+
+    Returns:
+        The inference. Its iterations are trial steps, rejected ones included; each costs one sweep.
+
+    Raises:
+        ValueError: ``max_sweeps`` or ``memory`` is below 1, or no such criterion is known.
+        TypeError: the model is no mean field.
+
+    References:
+        Walker and Ni (2011), "Anderson acceleration for fixed-point iterations".
+    """
+    if not isinstance(problem, MeanField):
+        raise TypeError(f"anderson needs a mean-field model, found {type(problem).__name__}")
+    if memory < 1:
+        raise ValueError(f"memory: expected at least 1, found {memory}")
+    first_message, unravel = ravel_pytree(problem.response(parameters, state))
+    epsilon = jnp.finfo(first_message.dtype).eps
+
+    def mixed(best: _Iterate) -> Float[Array, " entry"]:
+        gram = best.residuals @ best.residuals.T
+        # directions that nearly repeat each other would be weighted by noise
+        damping = 100 * epsilon * (jnp.trace(gram) + jnp.finfo(gram.dtype).tiny)
+        weights = jnp.linalg.solve(gram + damping * jnp.eye(memory, dtype=gram.dtype), best.residuals @ best.residual)
+        return best.message + best.residual - weights @ (best.messages + best.residuals)
+
+    def trial(carry):
+        best, progress = carry
+        plain = best.message + best.residual
+        candidate = jnp.where(best.filled > 0, mixed(best), plain)
+        message = jnp.where(progress.iterations == 0, first_message, candidate)
+        state = problem.marginals(parameters, unravel(message))
+        posterior = problem.posterior(parameters, state)
+        residual = ravel_pytree(problem.parts(posterior)[1])[0] - message
+        bound = problem.elbo(posterior)
+        first = progress.iterations == 0
+        accepted = first | (bound >= best.bound - 100 * epsilon * jnp.abs(best.bound)) | (best.filled == 0)
+
+        step = change(problem.state(posterior), state)
+        grown = jnp.where(first, 0, 1)
+        taken = _Iterate(
+            message,
+            residual,
+            bound,
+            jnp.roll(best.messages, 1, axis=0).at[0].set(grown * (message - best.message)),
+            jnp.roll(best.residuals, 1, axis=0).at[0].set(grown * (residual - best.residual)),
+            jnp.minimum(best.filled + grown, memory),
+            posterior,
+        )
+        forgotten = best._replace(
+            messages=jnp.zeros_like(best.messages), residuals=jnp.zeros_like(best.residuals), filled=jnp.array(0)
+        )
+        progress = record(
+            progress,
+            problem,
+            posterior,
+            step,
+            cost=1,
+            tolerance=jnp.where(accepted, tolerance, 0.0),
+            criterion=criterion,
+            monotone=False,
+        )
+        return where(accepted, taken, forgotten), progress
+
+    nothing, progress = begin(problem, parameters, state, limit=max_sweeps, criterion=criterion)
+    history = jnp.zeros((memory, first_message.size), first_message.dtype)
+    zero = jnp.zeros_like(first_message)
+    lowest = jnp.full((), -jnp.inf, progress.smallest.dtype)
+    best = _Iterate(zero, zero, lowest, history, history, jnp.array(0), nothing)
+    best, progress = lax.while_loop(lambda carry: unfinished(carry[1], max_sweeps), trial, (best, progress))
+    state = problem.state(best.posterior)
+    return Inference(best.posterior, state, progress.status, progress.iterations, progress.sweeps, progress.trace)

@@ -1,0 +1,123 @@
+"""Newton's method on the message: ``o - G(o) = 0``, ``G(o) = response(marginals(o))``, each step by conjugate gradients.
+
+The message (the unary log-potentials, in an SLDS) is unconstrained, so every iterate is a valid posterior. The Jacobian of ``G`` is
+``S F``, and ``(I - S F) d = G(o) - o`` is what the adjoint solves too. A step is taken only if the bound does not fall; else it is
+shortened, and in the end replaced by a plain sweep ``d = G(o) - o``, which never lowers the bound.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Float, Int, PyTree
+
+from slds_core.fixed_point.conjugate_gradients import fisher_conjugate_gradients
+from slds_core.fixed_point.interface import MeanField
+from slds_core.fixed_point.progress import RESIDUAL, Inference, Progress, begin, record, unfinished
+from slds_core.fixed_point.residual import change
+from slds_core.trees import add_scaled, subtract, where, zeros_like
+
+_SHORTEN = 0.25
+_REJECTIONS = 2  # shortened steps to try before a plain sweep
+
+
+class _Iterate(NamedTuple):
+    message: PyTree  # o, the best so far
+    direction: PyTree  # from it
+    plain: PyTree  # G(o) - o, where a plain sweep leads
+    length: Float[Array, ""]
+    rejections: Int[Array, ""]
+    bound: Float[Array, ""]
+    posterior: PyTree
+
+
+def newton_cg(
+    problem: MeanField,
+    parameters: PyTree,
+    state: PyTree,
+    *,
+    max_sweeps: int,
+    tolerance: Float[Array, ""] | float = 1e-12,
+    criterion: str = RESIDUAL,
+    forcing: float = 0.1,
+    products_per_step: int = 60,
+) -> Inference:
+    """Returns the posterior found by Newton's method with conjugate gradients, safeguarded by the bound.
+
+    Args:
+        problem: a mean-field model, whose two Fisher products the method needs.
+        parameters, state: its parameters and where to start.
+        max_sweeps: limit on sweeps and Jacobian products together, each counted as one.
+        tolerance, criterion: as for ``coordinate_ascent``.
+        forcing: relative residual of the first linear solves; it falls with the residual, for quadratic convergence in the end.
+        products_per_step: most products in one linear solve.
+
+    Returns:
+        The inference. Its iterations are trial steps, rejected ones included; the bound of the iterates that were accepted
+        never falls.
+
+    Raises:
+        ValueError: ``max_sweeps`` is below 1, or no such criterion is known.
+        TypeError: the model is no mean field.
+
+    References:
+        Dembo, Eisenstat and Steihaug (1982), "Inexact Newton methods"; docs/theory.md, section "Newton".
+    """
+    if not isinstance(problem, MeanField):
+        raise TypeError(f"newton_cg needs a mean-field model with Fisher products, found {type(problem).__name__}")
+
+    def trial(carry: tuple[_Iterate, Progress]) -> tuple[_Iterate, Progress]:
+        best, progress = carry
+        message = add_scaled(best.message, best.length, best.direction)
+
+        def respond(state):
+            posterior = problem.posterior(parameters, state)
+            return problem.parts(posterior)[1], posterior
+
+        state, pull_fisher = jax.vjp(lambda o: problem.marginals(parameters, o), message)
+        answer, pull_response, posterior = jax.vjp(respond, state, has_aux=True)
+        plain = subtract(answer, message)
+        bound = problem.elbo(posterior)
+        rounding = 100 * jnp.finfo(bound.dtype).eps * jnp.abs(best.bound)
+        accepted = (progress.iterations == 0) | (bound >= best.bound - rounding)
+        step = change(problem.state(posterior), state)
+
+        def solve():
+            found = fisher_conjugate_gradients(
+                lambda direction: pull_response(direction)[0],
+                lambda direction: pull_fisher(direction)[0],
+                plain,
+                tolerance=jnp.minimum(forcing, step.maximum),
+                max_products=products_per_step,
+            )
+            # where the bound curves upwards, Newton's step is none: sweep instead
+            return where(found.positive, found.solution, plain), found.products
+
+        direction, products = lax.cond(accepted & (step.maximum >= tolerance), solve, lambda: (plain, jnp.array(0)))
+        taken = _Iterate(message, direction, plain, jnp.ones_like(bound), jnp.array(0), bound, posterior)
+        patience = best.rejections < _REJECTIONS
+        rejected = best._replace(
+            direction=where(patience, best.direction, best.plain),
+            length=jnp.where(patience, _SHORTEN * best.length, 1.0),
+            rejections=jnp.where(patience, best.rejections + 1, 0),
+        )
+        progress = record(
+            progress,
+            problem,
+            posterior,
+            step,
+            cost=1 + products,
+            tolerance=jnp.where(accepted, tolerance, 0.0),
+            criterion=criterion,
+            monotone=False,
+        )
+        return where(accepted, taken, rejected), progress
+
+    nothing, progress = begin(problem, parameters, state, limit=max_sweeps, criterion=criterion)
+    message = problem.response(parameters, state)
+    still, zero = zeros_like(message), jnp.zeros((), progress.smallest.dtype)
+    best = _Iterate(message, still, still, zero + 1, jnp.array(0), zero - jnp.inf, nothing)
+    best, progress = lax.while_loop(lambda carry: unfinished(carry[1], max_sweeps), trial, (best, progress))
+    state = problem.state(best.posterior)
+    return Inference(best.posterior, state, progress.status, progress.iterations, progress.sweeps, progress.trace)

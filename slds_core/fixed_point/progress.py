@@ -1,0 +1,124 @@
+"""What all forward solvers record of each iteration, and when they stop."""
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int, PyTree
+
+from slds_core.fixed_point.interface import FixedPoint
+from slds_core.fixed_point.residual import Residual
+from slds_core.fixed_point.status import InferenceStatus
+
+RESIDUAL = "residual"
+
+# Iterations without a new smallest residual after which the residual counts as stuck, and how near rounding it must be for
+# that: residuals wander at 10 to 500 units of rounding (docs/theory.md, section "Precision floor").
+_PATIENCE = 25
+_FLOOR_UNITS = 1000
+
+# The bound is a difference of sums over time; a fall within this many units of rounding of it is no fall.
+_BOUND_UNITS = 1000
+
+
+class Trace(eqx.Module):
+    """What each iteration did; NaN after the last."""
+
+    residual: Residual  # change of the state in the iteration's sweep, the residual of the state that it started from
+    monitors: dict[str, Float[Array, " iteration"]]  # nats; "elbo" is always there
+    sweeps: Float[Array, " iteration"]  # sweeps and Jacobian products spent so far, each counted as one
+
+
+class Inference(eqx.Module):
+    """Where inference stopped, why, and how it got there."""
+
+    posterior: PyTree
+    state: PyTree
+    status: InferenceStatus
+    iterations: Int[Array, ""]
+    sweeps: Int[Array, ""]  # sweeps and Jacobian products together, each counted as one
+    trace: Trace
+
+
+class Progress(eqx.Module):
+    """What a solver carries along to know when to stop."""
+
+    status: InferenceStatus
+    iterations: Int[Array, ""]
+    sweeps: Int[Array, ""]
+    smallest: Float[Array, ""]  # residual so far
+    best_at: Int[Array, ""]  # iteration of it
+    trace: Trace
+
+
+def begin(problem: FixedPoint, parameters: PyTree, state: PyTree, *, limit: int, criterion: str) -> tuple[Any, Progress]:
+    """Returns an empty posterior and the progress before the first iteration.
+
+    Raises:
+        ValueError: the limit is below 1, or no such criterion is known.
+    """
+    if limit < 1:
+        raise ValueError(f"max_sweeps: expected at least 1, found {limit}")
+    shapes = jax.eval_shape(problem.posterior, parameters, state)
+    names = ["elbo", *jax.eval_shape(problem.monitors, shapes)]
+    if criterion not in (RESIDUAL, *names):
+        raise ValueError(f"criterion: expected one of {', '.join([RESIDUAL, *names])}, found {criterion!r}")
+    empty = jnp.full(limit, jnp.nan, jax.eval_shape(problem.elbo, shapes).dtype)
+    posterior = jax.tree.map(lambda leaf: jnp.full(leaf.shape, jnp.nan, leaf.dtype), shapes)
+    trace = Trace(Residual(empty, empty), {name: empty for name in names}, empty)
+    zero = jnp.array(0)
+    infinite = jnp.full((), jnp.inf, empty.dtype)
+    return posterior, Progress(InferenceStatus.sweep_limit, zero, zero, infinite, zero, trace)
+
+
+def record(
+    progress: Progress,
+    problem: FixedPoint,
+    posterior: PyTree,
+    step: Residual,
+    *,
+    cost: Any,
+    tolerance: Float[Array, ""] | float,
+    criterion: str,
+    monotone: bool = True,
+) -> Progress:
+    """Returns the progress after one more iteration.
+
+    Args:
+        progress: that before it.
+        problem, posterior: the model and what the iteration's sweep computed.
+        step: how much that sweep changed the state.
+        cost: sweeps and Jacobian products that the iteration took.
+        tolerance, criterion: when to stop.
+        monotone: whether the solver promises that the bound never falls.
+    """
+    here = progress.iterations
+    sweeps = progress.sweeps + cost
+    values = {"elbo": problem.elbo(posterior), **problem.monitors(posterior)}
+    before = {name: series[here - 1] for name, series in progress.trace.monitors.items()}  # at the first still NaN
+    moved = step.maximum if criterion == RESIDUAL else jnp.abs((values[criterion] - before[criterion]) / before[criterion])
+
+    better = step.maximum < progress.smallest
+    best_at = jnp.where(better, here, progress.best_at)
+    epsilon = jnp.finfo(step.maximum.dtype).eps
+    stuck = (here - best_at >= _PATIENCE) & (progress.smallest <= _FLOOR_UNITS * epsilon)
+    fallen = values["elbo"] < before["elbo"] - _BOUND_UNITS * epsilon * jnp.abs(before["elbo"]) - _BOUND_UNITS * epsilon
+
+    status = InferenceStatus.where(
+        stuck & (tolerance > 0), InferenceStatus.precision_floor, InferenceStatus.sweep_limit
+    )
+    status = InferenceStatus.where(fallen & monotone, InferenceStatus.diverged, status)
+    status = InferenceStatus.where(moved < tolerance, InferenceStatus.converged, status)
+    finite = jnp.isfinite(step.maximum) & jnp.isfinite(values["elbo"])
+    status = InferenceStatus.where(finite, status, InferenceStatus.nonfinite)
+
+    entry = Trace(step, values, sweeps.astype(step.maximum.dtype))
+    trace = jax.tree.map(lambda series, value: series.at[here].set(value), progress.trace, entry)
+    smallest = jnp.where(better, step.maximum, progress.smallest)
+    return Progress(status, here + 1, sweeps, smallest, best_at, trace)
+
+
+def unfinished(progress: Progress, limit: int) -> Array:
+    """Returns whether to go on: no verdict yet, and sweeps left."""
+    return (progress.status == InferenceStatus.sweep_limit) & (progress.sweeps < limit) & (progress.iterations < limit)

@@ -1,0 +1,170 @@
+"""Implicit gradients by Krylov solvers: BiCGStab, GMRES, and conjugate gradients in the Fisher inner product."""
+
+import jax
+import jax.numpy as jnp
+import lineax as lx
+from jaxtyping import Array, Float, PyTree
+
+from slds_core.fixed_point.conjugate_gradients import fisher_conjugate_gradients
+from slds_core.fixed_point.interface import FixedPoint, MeanField
+from slds_core.gradients.implicit import Solution, implicit_gradient, solution
+from slds_core.gradients.linearisation import AdjointSystem
+from slds_core.gradients.result import Gradient, Objective
+from slds_core.trees import norm, where, zeros_like
+
+
+def bicgstab(
+    problem: FixedPoint,
+    objective: Objective,
+    parameters: PyTree,
+    state: PyTree,
+    *,
+    tolerance: float = 1e-10,
+    max_products: int = 1000,
+    forward_tolerance: Float[Array, ""] | float = 1e-8,
+    certified: bool = False,
+) -> Gradient:
+    """Returns the implicit gradient at ``state``, the adjoint system solved by BiCGStab.
+
+    Args:
+        problem, objective: the model and the function of its posterior.
+        parameters, state: where to differentiate; ``state`` should be a fixed point.
+        tolerance: relative residual at which to stop.
+        max_products: most products with the sweep's transposed Jacobian, two an iteration.
+        forward_tolerance, certified: as for ``implicit_gradient``.
+
+    Raises:
+        ValueError: ``max_products`` allows not one iteration.
+
+    References:
+        van der Vorst (1992), "Bi-CGSTAB".
+    """
+    _require(max_products, 2)
+    steps = max_products // 2
+
+    def solve(system: AdjointSystem) -> Solution:
+        found, taken = _lineax(system, lx.BiCGStab(rtol=tolerance, atol=0.0, max_steps=steps))
+        return solution(found, 2 * taken, exhausted=taken >= steps)
+
+    return implicit_gradient(
+        problem,
+        objective,
+        parameters,
+        state,
+        solve,
+        tolerance=tolerance,
+        forward_tolerance=forward_tolerance,
+        certified=certified,
+    )
+
+
+def gmres(
+    problem: FixedPoint,
+    objective: Objective,
+    parameters: PyTree,
+    state: PyTree,
+    *,
+    tolerance: float = 1e-10,
+    max_products: int = 1000,
+    restart: int = 10,
+    forward_tolerance: Float[Array, ""] | float = 1e-8,
+    certified: bool = False,
+) -> Gradient:
+    """Returns the implicit gradient at ``state``, the adjoint system solved by restarted GMRES.
+
+    Args:
+        problem, objective, parameters, state, tolerance, forward_tolerance, certified: as for ``bicgstab``.
+        max_products: most products with the sweep's transposed Jacobian, ``restart + 1`` a cycle.
+        restart: dimension of the Krylov space of one cycle; the tolerance is looked at between cycles only.
+
+    Raises:
+        ValueError: ``max_products`` allows not one cycle.
+
+    References:
+        Saad and Schultz (1986), "GMRES".
+    """
+    _require(max_products, restart + 1)
+    cycles = max_products // (restart + 1)
+
+    def solve(system: AdjointSystem) -> Solution:
+        solver = lx.GMRES(rtol=tolerance, atol=0.0, max_steps=cycles, restart=restart, stagnation_iters=cycles)
+        found, taken = _lineax(system, solver)
+        return solution(found, (restart + 1) * taken, exhausted=taken >= cycles)
+
+    return implicit_gradient(
+        problem,
+        objective,
+        parameters,
+        state,
+        solve,
+        tolerance=tolerance,
+        forward_tolerance=forward_tolerance,
+        certified=certified,
+    )
+
+
+def fisher_cg(
+    problem: MeanField,
+    objective: Objective,
+    parameters: PyTree,
+    state: PyTree,
+    *,
+    tolerance: Float[Array, ""] | float = 1e-10,
+    max_products: int = 1000,
+    forward_tolerance: Float[Array, ""] | float = 1e-8,
+    certified: bool = False,
+) -> Gradient:
+    """Returns the implicit gradient at ``state``, the adjoint system solved by conjugate gradients in the Fisher inner product.
+
+    Args:
+        problem: a mean-field model, whose two Fisher products the method needs.
+        objective, parameters, state, forward_tolerance, certified: as for ``bicgstab``.
+        tolerance: residual at which to stop, relative to the right-hand side, in the Fisher norm and then, by the true
+            residual, in the Euclidean one.
+        max_products: most products with the sweep's transposed Jacobian, one an iteration.
+
+    Raises:
+        ValueError: ``max_products`` is below 1.
+        TypeError: the model is no mean field.
+
+    References:
+        Hestenes and Stiefel (1952), with the inner product of the Fisher metric; docs/theory.md, section "Adjoint".
+    """
+    _require(max_products, 1)
+    if not isinstance(problem, MeanField):
+        raise TypeError(f"fisher_cg needs a mean-field model with Fisher products, found {type(problem).__name__}")
+
+    def solve(system: AdjointSystem) -> Solution:
+        assert system.response is not None
+        found = fisher_conjugate_gradients(
+            system.response, system.fisher, system.right_hand_side, tolerance=tolerance, max_products=max_products
+        )
+        # What F maps to zero, the Fisher norm does not see; one sweep of the adjoint cleans the Euclidean residual of it.
+        cleaned = jax.tree.map(jnp.add, system.right_hand_side, system.transposed(found.solution))
+        return solution(cleaned, found.products + 1, exhausted=found.exhausted, positive=found.positive)
+
+    return implicit_gradient(
+        problem,
+        objective,
+        parameters,
+        state,
+        solve,
+        tolerance=tolerance,
+        forward_tolerance=forward_tolerance,
+        certified=certified,
+    )
+
+
+def _lineax(system: AdjointSystem, solver: lx.AbstractLinearSolver) -> tuple[PyTree, Array]:
+    """Returns the solver's answer and its number of steps; a right-hand side of zero has the answer zero in no steps."""
+    vanishes = norm(system.right_hand_side) == 0
+    structure = jax.eval_shape(lambda: system.right_hand_side)
+    operator = lx.FunctionLinearOperator(system.operator, structure)
+    found = lx.linear_solve(operator, system.right_hand_side, solver, throw=False)
+    answer = where(vanishes, zeros_like(system.right_hand_side), found.value)
+    return answer, jnp.where(vanishes, 0, found.stats["num_steps"])
+
+
+def _require(max_products: int, least: int) -> None:
+    if max_products < least:
+        raise ValueError(f"max_products: expected at least {least}, found {max_products}")

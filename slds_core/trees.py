@@ -1,0 +1,50 @@
+"""Vector algebra on trees of arrays."""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, PyTree
+
+
+def add(a: PyTree, b: PyTree) -> PyTree:
+    """Returns ``a + b``."""
+    return jax.tree.map(jnp.add, a, b)
+
+
+def subtract(a: PyTree, b: PyTree) -> PyTree:
+    """Returns ``a - b``."""
+    return jax.tree.map(jnp.subtract, a, b)
+
+
+def scale(factor: Float[Array, ""] | float, a: PyTree) -> PyTree:
+    """Returns ``factor · a``."""
+    return jax.tree.map(lambda leaf: factor * leaf, a)
+
+
+def add_scaled(a: PyTree, factor: Float[Array, ""] | float, b: PyTree) -> PyTree:
+    """Returns ``a + factor · b``."""
+    return jax.tree.map(lambda x, y: x + factor * y, a, b)
+
+
+def inner(a: PyTree, b: PyTree) -> Float[Array, ""]:
+    """Returns the inner product of all entries; zero for trees without entries."""
+    return jnp.sum(jnp.stack([jnp.vdot(x, y) for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True)]))
+
+
+def norm(a: PyTree) -> Float[Array, ""]:
+    """Returns the Euclidean norm of all entries together."""
+    return jnp.sqrt(inner(a, a))
+
+
+def zeros_like(a: PyTree) -> PyTree:
+    """Returns zeros of the same structure."""
+    return jax.tree.map(jnp.zeros_like, a)
+
+
+def where(condition: Bool[Array, ""], a: PyTree, b: PyTree) -> PyTree:
+    """Returns ``a`` where the condition holds, else ``b``."""
+    return jax.tree.map(lambda x, y: jnp.where(condition, x, y), a, b)
+
+
+def all_finite(a: PyTree) -> Bool[Array, ""]:
+    """Returns whether no entry is NaN or infinite."""
+    return jnp.all(jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(a)]))
