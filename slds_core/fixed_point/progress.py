@@ -52,7 +52,9 @@ class Progress(eqx.Module):
     trace: Trace
 
 
-def begin(problem: FixedPoint, parameters: PyTree, state: PyTree, *, limit: int, criterion: str) -> tuple[Any, Progress]:
+def begin(
+    problem: FixedPoint, parameters: PyTree, state: PyTree, *, limit: int, criterion: str
+) -> tuple[Any, Progress]:
     """Returns an empty posterior and the progress before the first iteration.
 
     Raises:
@@ -66,7 +68,7 @@ def begin(problem: FixedPoint, parameters: PyTree, state: PyTree, *, limit: int,
         raise ValueError(f"criterion: expected one of {', '.join([RESIDUAL, *names])}, found {criterion!r}")
     empty = jnp.full(limit, jnp.nan, jax.eval_shape(problem.elbo, shapes).dtype)
     posterior = jax.tree.map(lambda leaf: jnp.full(leaf.shape, jnp.nan, leaf.dtype), shapes)
-    trace = Trace(Residual(empty, empty), {name: empty for name in names}, empty)
+    trace = Trace(Residual(empty, empty), dict.fromkeys(names, empty), empty)
     zero = jnp.array(0)
     infinite = jnp.full((), jnp.inf, empty.dtype)
     return posterior, Progress(InferenceStatus.sweep_limit, zero, zero, infinite, zero, trace)
@@ -97,7 +99,9 @@ def record(
     sweeps = progress.sweeps + cost
     values = {"elbo": problem.elbo(posterior), **problem.monitors(posterior)}
     before = {name: series[here - 1] for name, series in progress.trace.monitors.items()}  # at the first still NaN
-    moved = step.maximum if criterion == RESIDUAL else jnp.abs((values[criterion] - before[criterion]) / before[criterion])
+    moved = (
+        step.maximum if criterion == RESIDUAL else jnp.abs((values[criterion] - before[criterion]) / before[criterion])
+    )
 
     better = step.maximum < progress.smallest
     best_at = jnp.where(better, here, progress.best_at)

@@ -8,7 +8,9 @@ class InferenceStatus(eqx.Enumeration):
 
     converged = "The stopping criterion was met."
     sweep_limit = "The sweep limit was reached first: raise `max_sweeps`, or accept the residual as it stands."
-    precision_floor = "The residual stopped falling at the level of rounding: more sweeps will not help, a wider precision may."
+    precision_floor = (
+        "The residual stopped falling at the level of rounding: more sweeps will not help, a wider precision may."
+    )
     diverged = "The bound fell by more than rounding: a defect of the model, whose sweeps must not lower it."
     nonfinite = "Non-finite values: check the potentials for NaN and the total precision for positive definiteness."
 

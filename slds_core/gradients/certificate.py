@@ -39,7 +39,9 @@ class Certificate(eqx.Module):
     rounding_part: Float[Array, ""]
 
 
-def certify(problem: FixedPoint, objective: Objective, parameters: PyTree, state: PyTree, adjoint: PyTree) -> Certificate:
+def certify(
+    problem: FixedPoint, objective: Objective, parameters: PyTree, state: PyTree, adjoint: PyTree
+) -> Certificate:
     """Returns a bound on the error of the gradient that ``adjoint`` gives at ``state``.
 
     Returns:

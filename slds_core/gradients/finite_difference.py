@@ -7,10 +7,10 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float, Int, PyTree
 
+from slds_core.directions import random_directions
 from slds_core.fixed_point.coordinate_ascent import coordinate_ascent
 from slds_core.fixed_point.interface import FixedPoint, MeanField
 from slds_core.fixed_point.newton_cg import newton_cg
-from slds_core.gradients.directions import random_directions
 from slds_core.gradients.result import Objective
 from slds_core.trees import add_scaled, norm
 
@@ -84,4 +84,6 @@ def finite_difference(
     derivative, error, residual, values = lax.map(differentiate, (jnp.asarray(grid[:, 0]), jnp.asarray(grid[:, 1])))
     shape = len(leaves), count
     evaluations = jnp.array(7 * len(grid))
-    return DirectionalDerivatives(values[0], derivative.reshape(shape), error.reshape(shape), jnp.max(residual), evaluations)
+    return DirectionalDerivatives(
+        values[0], derivative.reshape(shape), error.reshape(shape), jnp.max(residual), evaluations
+    )

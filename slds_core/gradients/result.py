@@ -18,10 +18,14 @@ class GradientStatus(eqx.Enumeration):
         "witness to say."
     )
     approximate = "An approximation by design: the adjoint system was not meant to be solved. Look at its residual."
-    not_a_fixed_point = "The state moves in one more sweep by more than `forward_tolerance`: converge the forward pass further."
+    not_a_fixed_point = (
+        "The state moves in one more sweep by more than `forward_tolerance`: converge the forward pass further."
+    )
     product_limit = "The product limit was reached first: raise `max_products`, or accept the residual as it stands."
     stagnated = "The solver stopped short of the tolerance: converge the forward pass further, or try another solver."
-    not_positive = "The adjoint system is not positive definite here: no strict local maximum. Converge the forward pass further."
+    not_positive = (
+        "The adjoint system is not positive definite here: no strict local maximum. Converge the forward pass further."
+    )
     nonfinite = "Non-finite values: check the model, and that the forward pass converged."
     fell_back = "The original's rule replaced the implicit gradient by the one-step gradient."
 
@@ -30,7 +34,9 @@ class AdjointInfo(eqx.Module):
     """What an estimator did, recomputed rather than trusted."""
 
     status: GradientStatus
-    products: Int[Array, ""]  # products with the sweep's Jacobian (one of F and one of S), those that check the result included
+    products: Int[
+        Array, ""
+    ]  # products with the sweep's Jacobian (one of F and one of S), those that check the result included
     residual: Float[Array, ""]  # ‖u - (I - Jᵀ) w‖ / ‖u‖ in the Euclidean norm; NaN where no adjoint system is solved
     forward_residual: Float[Array, ""]  # largest change of the state in one more sweep; NaN where no state was given
     certificate: Float[Array, ""]  # bound on ‖gradient - true gradient‖, both parts estimated; NaN unless asked for

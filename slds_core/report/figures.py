@@ -36,7 +36,7 @@ def convergence(results: ModelResults) -> Figure:
     # longest first, so that shorter runs of the same path stay visible on top of it
     ordered = sorted(results.inference.items(), key=lambda item: -int(item[1]["sweeps"]))
     for position, (name, dataset) in enumerate(ordered):
-        sweeps = np.arange(1, dataset.sizes["sweep"] + 1)
+        sweeps = np.arange(1, dataset.sizes["iteration"] + 1)
         last = {"markevery": [-1], "marker": _MARKERS[position % len(_MARKERS)]}
         left.semilogy(sweeps, np.maximum(dataset["trace_residual_max"], _TINY), label=name, **last)
         gap = best - dataset["trace_elbo"].values
@@ -99,6 +99,67 @@ def gradient_errors(results: ModelResults) -> Figure:
     axes.spines[:].set_visible(False)
     axes.tick_params(length=0)
     figure.colorbar(mesh, ax=axes, pad=0.01)
+    return figure
+
+
+@_styled
+def work_precision(results: ModelResults) -> Figure:
+    """Returns each estimator's error against products, run time and memory (log scales), the Pareto front marked."""
+    comparison = results.comparison
+    if comparison is None:
+        raise ValueError("work_precision: expected results with a comparison, found none")
+    reference = str(comparison["reference"].values[0])
+    names = [str(name) for name in comparison["estimator"].values if name != reference]
+    errors = comparison["relative_l2"].sel(reference=reference, group="all")
+    error = np.array([max(float(errors.sel(estimator=name)), 1e-16) for name in names])
+    figure = Figure(figsize=(8, 3.4))
+    panels = (
+        ("products with the Jacobian", [max(float(results.gradient[n]["products"]), 0.5) for n in names]),
+        ("run time (s)", [float(np.median(results.gradient[n]["run_seconds"])) for n in names]),
+        ("temporary memory (byte)", [max(float(results.gradient[n]["temporary_bytes"]), 1) for n in names]),
+    )
+    for axes, (label, price) in zip(figure.subplots(1, 3, sharey=True), panels, strict=True):
+        price = np.array(price)
+        front = [
+            not np.any((price <= p) & (error <= e) & ((price < p) | (error < e)))
+            for p, e in zip(price, error, strict=True)
+        ]
+        for k, name in enumerate(names):
+            filled = "full" if front[k] else "none"
+            axes.plot(price[k], error[k], _MARKERS[k % len(_MARKERS)], color=f"C{k % 7}", fillstyle=filled, label=name)
+        axes.set(xscale="log", yscale="log", xlabel=label)
+    figure.axes[0].set(ylabel=f"error against {reference}", title="Filled: nothing is both cheaper and better")
+    handles, labels = figure.axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=4)
+    return figure
+
+
+@_styled
+def certificates(results: ModelResults) -> Figure:
+    """Returns the certified error against the true one, for each estimator that has a certificate (log scales)."""
+    comparison = results.comparison
+    if comparison is None:
+        raise ValueError("certificates: expected results with a comparison, found none")
+    reference = str(comparison["reference"].values[0])
+    figure = Figure(figsize=(4.6, 4))
+    axes = figure.subplots()
+    errors = comparison["relative_l2"].sel(reference=reference, group="all")
+    for k, name in enumerate(comparison["estimator"].values):
+        bound, error = float(comparison["certificate"].sel(estimator=name)), float(errors.sel(estimator=name))
+        if np.isfinite(bound) and name != reference:
+            axes.loglog(
+                max(error, 1e-16), max(bound, 1e-16), _MARKERS[k % len(_MARKERS)], color=f"C{k % 7}", label=str(name)
+            )
+    low, high = 1e-17, 10
+    axes.plot([low, high], [low, high], linewidth=0.8, color="0.5", zorder=0)
+    axes.annotate("bound = error", (3e-6, 3e-6), rotation=45, fontsize=8, ha="center", va="top", color="0.4")
+    axes.set(
+        xlabel=f"true relative error, against {reference}",
+        ylabel="certified relative error",
+        xlim=(low, high),
+        ylim=(low, high),
+    )
+    axes.legend()
     return figure
 
 

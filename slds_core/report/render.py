@@ -15,8 +15,10 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from matplotlib.figure import Figure
 
 from slds_core.report import figures
+from slds_core.report.claims import CLAIMS, draw_claims
 from slds_core.report.load import ModelResults, load_results, settings
 from slds_core.report.notebook import notebook_table
+from slds_core.report.rows import convergence_rows, gradient_rows
 from slds_core.report.svg import to_svg
 from slds_core.study.errors import StudyError
 
@@ -40,9 +42,24 @@ _FIGURES = {
         figures.gradient_errors,
         "Relative difference of each estimator from the reference, for each parameter group.",
     ),
+    "work": (
+        figures.work_precision,
+        "Error of each estimator against its products, run time and memory; filled marks are on the Pareto front.",
+    ),
+    "certificates": (
+        figures.certificates,
+        "Certified against true relative error; a mark below the line would be a broken certificate.",
+    ),
     "cost": (figures.cost, "Compile time, run time and temporary memory of each estimator."),
 }
-_NEEDS = {"convergence": "inference", "posterior": "inference", "gradients": "comparison", "cost": "gradient"}
+_NEEDS = {
+    "convergence": "inference",
+    "posterior": "inference",
+    "gradients": "comparison",
+    "work": "comparison",
+    "certificates": "comparison",
+    "cost": "gradient",
+}
 
 
 def write_report(files: list[Path], output: Path, title: str, figure_folder: Path | None) -> str:
@@ -61,8 +78,11 @@ def write_report(files: list[Path], output: Path, title: str, figure_folder: Pat
         StudyError: a file cannot be used, or the page cannot be written.
     """
     results = load_results(files)
+    claims = [
+        _picture("claims", key, CLAIMS[key][1], figure, figure_folder) for key, figure in draw_claims(results).items()
+    ]
     pictures = {
-        name: {key: _picture(name, key, figure, figure_folder) for key, figure in _draw(found)}
+        name: {key: _picture(name, key, _FIGURES[key][1], figure, figure_folder) for key, figure in _draw(found)}
         for name, found in results.items()
     }
     environment = Environment(
@@ -75,13 +95,15 @@ def write_report(files: list[Path], output: Path, title: str, figure_folder: Pat
     environment.filters |= {
         "scientific": scientific,
         "plain": plain,
-        "median": lambda values: float(np.median(values)),
         "runs": runs,
     }
     page = environment.get_template("report.html.j2").render(
         title=title,
         results=results,
         pictures=pictures,
+        claims=claims,
+        convergence={name: convergence_rows(found) for name, found in results.items()},
+        gradients={name: gradient_rows(found) for name, found in results.items()},
         settings=settings,
         notebook={name: notebook_table(found) for name, found in results.items()},
         provenance=_provenance(results),
@@ -93,7 +115,7 @@ def write_report(files: list[Path], output: Path, title: str, figure_folder: Pat
         os.replace(temporary, output)
     except OSError as error:
         raise StudyError(f"{output}: cannot be written: {error}") from error
-    count = sum(len(found) for found in pictures.values())
+    count = len(claims) + sum(len(found) for found in pictures.values())
     return f"{len(results)} models, {count} figures, {len(page.encode()) / 2**20:.2f} MiB"
 
 
@@ -128,20 +150,20 @@ _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 def _draw(results: ModelResults) -> Iterator[tuple[str, Figure]]:
     for key, (function, _) in _FIGURES.items():
-        if getattr(results, _NEEDS[key]):
+        needed = getattr(results, _NEEDS[key])
+        if needed is not None and len(needed):
             yield key, function(results)
 
 
-def _picture(model: str, key: str, figure: Figure, folder: Path | None) -> Picture:
-    caption = _FIGURES[key][1]
+def _picture(place: str, key: str, caption: str, figure: Figure, folder: Path | None) -> Picture:
     if folder is not None:
-        target = folder / model
+        target = folder / place
         target.mkdir(parents=True, exist_ok=True)
         for suffix in ("svg", "pdf"):
             dates = {"Date": None} if suffix == "svg" else {"CreationDate": None}
             figure.savefig(target / f"{key}.{suffix}", metadata=dates)
-    name = html.escape(f"{model}-{key}".replace(" ", "-"))
-    return Picture(f"{model}/{key}", caption, to_svg(figure, name, html.escape(caption)))
+    name = html.escape(f"{place}-{key}".replace(" ", "-"))
+    return Picture(f"{place}/{key}", caption, to_svg(figure, name, html.escape(caption)))
 
 
 def _provenance(results: dict[str, ModelResults]) -> dict[str, str]:

@@ -11,7 +11,7 @@ from typing import Any
 ROOMS: dict[str, tuple[str, ...]] = {
     "model": ("expfam", "models", "plugins", "study"),
     "inference": ("chains", "fixed_point", "models", "plugins", "study"),
-    "residual": ("chains", "fixed_point", "models", "study"),
+    "residual": ("chains", "fixed_point", "gradients", "models", "objectives", "study"),
     "gradient": ("chains", "fixed_point", "gradients", "models", "objectives", "plugins", "study"),
     "comparison": ("study",),
     "report": ("report", "study"),
@@ -26,10 +26,10 @@ def code_hash(stage: str) -> str:
     """Returns a hash of the source files that a stage runs."""
     package = Path(__file__).parent.parent
     digest = hashlib.sha256()
-    for room in ROOMS[stage]:
-        for path in sorted((package / room).rglob("*")):
-            if path.suffix in {".py", ".j2", ".css", ".mplstyle"}:
-                digest.update(str(path.relative_to(package)).encode() + b"\0" + path.read_bytes())
+    rooms = [path for room in ROOMS[stage] for path in sorted((package / room).rglob("*"))]
+    for path in [package / "directions.py", package / "trees.py", *rooms]:
+        if path.suffix in {".py", ".j2", ".css", ".mplstyle"}:
+            digest.update(str(path.relative_to(package)).encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()[:16]
 
 

@@ -9,7 +9,7 @@ from tolerances import DTYPE, EPS, assert_close
 
 from slds_core.chains import gaussian, hmm
 
-pytestmark = pytest.mark.skipif(DTYPE != jnp.float64, reason="compared in float64 only")
+pytestmark = pytest.mark.skipif(jnp.float64 != DTYPE, reason="compared in float64 only")
 ULPS = 1000  # their covariance form and our information form round differently; condition numbers are about 100
 BOOST = 1e-8  # dynamax adds 1e-9 to the diagonal of each matrix that it inverts; eigenvalues here are above 1
 

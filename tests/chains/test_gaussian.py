@@ -14,8 +14,9 @@ from tolerances import EPS, assert_close, ravel
 from slds_core.chains import gaussian
 from slds_core.chains.gaussian import GaussianPotentials
 
-SMALL = [(time, latent) for time in (1, 2, 3, 6) for latent in (1, 2, 3)]
-SIZES = [*SMALL, (3, 13)]  # 13: beyond the fused arithmetic, by Cholesky factors
+# 13: beyond the fused arithmetic, by Cholesky factors. The associative back end is slow to compile: fewer sizes.
+SIZES = [("scan", time, latent) for time in (1, 2, 3, 6) for latent in (1, 2, 3)] + [("scan", 3, 13)]
+SIZES += [("associative", time, latent) for time, latent in ((1, 2), (2, 1), (3, 3), (6, 2), (3, 13))]
 
 # The precisions have condition numbers of about 10 to 100, which is what they may cost over some dozen operations a step.
 ULPS = 500
@@ -42,9 +43,8 @@ def product(potentials, direction, backend):
     return jax.jvp(lambda p: gaussian.smooth(p, backend=backend), (potentials,), (direction,))
 
 
-@both_backends
-@pytest.mark.parametrize(("time", "latent"), SIZES)
-def test_dense_joint(time, latent, backend):
+@pytest.mark.parametrize(("backend", "time", "latent"), SIZES)
+def test_dense_joint(backend, time, latent):
     """Log-partition, statistics and Fisher product."""
     potentials = gaussian_chain(time, latent, seed=time + 10 * latent)
     direction = direction_like(potentials, seed=5)
@@ -56,7 +56,9 @@ def test_dense_joint(time, latent, backend):
     assert_close(posterior.log_partition, joint.log_partition, ulps=ULPS, scale=abs(joint.log_partition) + 1)
     assert_close(posterior.statistics, expected, ulps=ULPS)
     assert_close(posterior.statistics.covariance, expected.covariance, ulps=ULPS)
-    assert_close(change.log_partition, ravel(direction) @ ravel(expected), ulps=ULPS, scale=np.sum(np.abs(ravel(expected))))
+    assert_close(
+        change.log_partition, ravel(direction) @ ravel(expected), ulps=ULPS, scale=np.sum(np.abs(ravel(expected)))
+    )
     assert_close(ravel(change.statistics), fisher @ ravel(direction), ulps=ULPS)
 
 
@@ -70,7 +72,7 @@ def test_missing_steps(backend):
 
 
 @pytest.mark.parametrize("seed", [0, 1])
-@pytest.mark.parametrize(("time", "latent"), [(1, 2), (2, 3), (7, 2), (8, 2), (25, 4)])
+@pytest.mark.parametrize(("time", "latent"), [(1, 2), (2, 3), (8, 2), (25, 4)])
 def test_backends_agree(time, latent, seed):
     potentials = gaussian_chain(time, latent, seed)
     direction = direction_like(potentials, seed + 1)
@@ -80,7 +82,7 @@ def test_backends_agree(time, latent, seed):
 
 
 @both_backends
-@pytest.mark.parametrize(("time", "latent"), [(1, 1), (3, 2), (3, 13)])
+@pytest.mark.parametrize(("time", "latent"), [(1, 1), (3, 2)])
 def test_gradient_of_log_partition(time, latent, backend):
     potentials = gaussian_chain(time, latent, seed=1)
     gradient = jax.grad(log_partition)(potentials, backend)
@@ -94,7 +96,9 @@ def test_gradient_of_log_partition(time, latent, backend):
         return float(log_partition(moved, backend))
 
     slope = ravel(direction) @ ravel(gradient)
-    assert (along(h) - along(-h)) / (2 * h) == pytest.approx(slope, rel=0, abs=20 * latent**2 * EPS ** (2 / 3) * abs(slope))
+    assert (along(h) - along(-h)) / (2 * h) == pytest.approx(
+        slope, rel=0, abs=20 * latent**2 * EPS ** (2 / 3) * abs(slope)
+    )
 
 
 @both_backends
@@ -228,7 +232,9 @@ def test_homogeneous(time):
     cross = np.tile(shared["cross"], (time - 1, 1, 1))
     assert_close(gaussian.homogeneous(*nodes, **transition), GaussianPotentials(quadratic, cross, linear), ulps=4)
 
-    gradient = jax.grad(lambda shared: gaussian.smooth(gaussian.homogeneous(*nodes, **shared)).log_partition)(transition)
+    gradient = jax.grad(lambda shared: gaussian.smooth(gaussian.homogeneous(*nodes, **shared)).log_partition)(
+        transition
+    )
     joint = oracles.joint_gaussian(GaussianPotentials(quadratic, cross, linear))
     expected = oracles.gaussian_statistics(joint, time)
     sums = {

@@ -15,7 +15,8 @@ from tolerances import EPS, assert_close, ravel
 from slds_core.chains import hmm
 from slds_core.chains.hmm import HMMPotentials, HMMStatistics
 
-SIZES = [(time, state) for time in (1, 2, 4) for state in (1, 2, 3)]
+SIZES = [("scan", time, state) for time in (1, 2, 4) for state in (1, 2, 3)]
+SIZES += [("associative", time, state) for time, state in ((1, 2), (2, 3), (4, 1), (4, 3))]  # slower to compile
 
 # Sums of at most a dozen terms of order one, over a few steps.
 ULPS = 100
@@ -40,9 +41,8 @@ def product(potentials, direction, backend):
 
 
 @both_kinds
-@both_backends
-@pytest.mark.parametrize(("time", "state"), SIZES)
-def test_enumeration(time, state, backend, varying):
+@pytest.mark.parametrize(("backend", "time", "state"), SIZES)
+def test_enumeration(backend, time, state, varying):
     potentials = discrete_chain(time, state, seed=time + 10 * state, varying=varying)
     direction = direction_like(potentials, seed=5)
     paths = oracles.enumerate_paths(potentials)
@@ -53,7 +53,9 @@ def test_enumeration(time, state, backend, varying):
     scale = np.max(np.abs(paths.log_weight))
     assert_close(posterior.log_partition, paths.log_partition, ulps=ULPS, scale=scale)
     assert_close(posterior.statistics, expected, ulps=ULPS)
-    assert_close(change.log_partition, ravel(direction) @ ravel(expected), ulps=ULPS, scale=np.max(np.abs(ravel(direction))))
+    assert_close(
+        change.log_partition, ravel(direction) @ ravel(expected), ulps=ULPS, scale=np.max(np.abs(ravel(direction)))
+    )
     assert_close(ravel(change.statistics), fisher @ ravel(direction), ulps=ULPS, scale=1)
 
 
@@ -121,7 +123,9 @@ def test_forbidden_states_and_transitions(backend, varying):
     forward_only = np.tril(np.ones((3, 3), bool), -1)
     potentials = HMMPotentials(
         initial=potentials.initial.at[2].set(-jnp.inf),
-        transition=jnp.where(jnp.broadcast_to(forward_only, potentials.transition.shape), -jnp.inf, potentials.transition),
+        transition=jnp.where(
+            jnp.broadcast_to(forward_only, potentials.transition.shape), -jnp.inf, potentials.transition
+        ),
         unary=potentials.unary.at[2, 1].set(-jnp.inf),
     )
     direction = direction_like(potentials, 7)
@@ -147,9 +151,7 @@ def test_forbidden_states_and_transitions(backend, varying):
 @pytest.mark.parametrize("seed", range(3))
 def test_extreme_potentials(seed, backend, varying):
     """Hundreds of nats: probabilities of 1e-300 and odds beyond floating point."""
-    potentials = jax.tree.map(
-        lambda leaf: 700 * jnp.sign(leaf) + leaf, discrete_chain(4, 3, seed, varying=varying)
-    )
+    potentials = jax.tree.map(lambda leaf: 700 * jnp.sign(leaf) + leaf, discrete_chain(4, 3, seed, varying=varying))
     paths = oracles.enumerate_paths(potentials)
     posterior = smooth(potentials, backend)
     # log-weights reach 8 × 700 nats; their rounding is the relative error of a probability
@@ -159,12 +161,13 @@ def test_extreme_potentials(seed, backend, varying):
 
 
 @both_kinds
-@pytest.mark.parametrize(("time", "state"), [(1, 2), (2, 3), (7, 1), (8, 2), (25, 4)])
+@pytest.mark.parametrize(("time", "state"), [(1, 2), (2, 3), (8, 2), (25, 4)])
 def test_backends_agree(time, state, varying):
     potentials = discrete_chain(time, state, seed=3, varying=varying, spread=3.0)
     direction = direction_like(potentials, 4)
     scan, associative = (product(potentials, direction, backend) for backend in ("scan", "associative"))
-    assert_close(associative, scan, ulps=2 * ULPS)
+    assert_close(associative[0], scan[0], ulps=2 * ULPS)
+    assert_close(ravel(associative[1]), ravel(scan[1]), ulps=2 * ULPS)  # changes are differences: one scale for all
 
 
 @both_backends

@@ -72,7 +72,12 @@ def test_niw_density_against_scipy():
     given = normal_inverse_wishart(3)
     precision, mean = positive_definite(np.random.default_rng(5), 3), np.array([0.3, -1.0, 0.5])
     natural = jax.tree.map(np.asarray, niw.natural_parameters(as_jax(given)))
-    statistics = (-0.5 * precision, precision @ mean, -0.5 * mean @ precision @ mean, 0.5 * np.linalg.slogdet(precision)[1])
+    statistics = (
+        -0.5 * precision,
+        precision @ mean,
+        -0.5 * mean @ precision @ mean,
+        0.5 * np.linalg.slogdet(precision)[1],
+    )
     energy = sum(np.sum(eta * t) for eta, t in zip(jax.tree.leaves(natural), statistics, strict=True))
     found = energy - niw.log_partition(as_jax(natural))
     expected = stats.invwishart(float(given.degrees), given.scale).logpdf(np.linalg.inv(precision))
@@ -117,4 +122,6 @@ def test_expected_statistics_by_integration():
     )
     found = jax.tree.leaves(niw.expected_statistics(as_jax(given)))
     for ours, truth in zip(found, expected, strict=True):
-        np.testing.assert_allclose(ours, truth, rtol=max(1e-9, 50 * float(jnp.finfo(ours.dtype).eps)))  # quadrature's own error
+        np.testing.assert_allclose(
+            ours, truth, rtol=max(1e-9, 50 * float(jnp.finfo(ours.dtype).eps))
+        )  # quadrature's own error

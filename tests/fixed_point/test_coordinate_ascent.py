@@ -1,6 +1,7 @@
 """Coordinate ascent against a plain Python loop, on an SLDS and on a stranger's model."""
 
 from functools import partial
+from itertools import pairwise
 
 import equinox as eqx
 import jax
@@ -14,7 +15,7 @@ from slds_core.fixed_point import InferenceStatus, coordinate_ascent, fixed_poin
 from slds_core.fixed_point.status import name_of
 from slds_core.models.slds import SLDS
 
-PROBLEMS = {"slds": (SLDS(), partial(slds, 6, 2, 3)), "affine": (Affine(), affine)}
+PROBLEMS = {"slds": (SLDS(), partial(slds, 6, 2, 3, seed=1)), "affine": (Affine(), affine)}
 on_problems = pytest.mark.parametrize("name", PROBLEMS)
 
 
@@ -29,6 +30,11 @@ def plain_loop(problem, parameters, state, sweeps):
     return states, bounds
 
 
+@partial(jax.jit, static_argnums=0, static_argnames=("max_sweeps", "criterion"))
+def ascend(problem, parameters, state, **settings):
+    return coordinate_ascent(problem, parameters, state, **settings)
+
+
 def flat(state):
     return np.concatenate([np.asarray(leaf, np.float64).ravel() for leaf in jax.tree.leaves(state)])
 
@@ -38,11 +44,11 @@ def test_all_sweeps_at_tolerance_zero(name):
     problem, make = PROBLEMS[name]
     parameters, start = make()
     states, bounds = plain_loop(problem, parameters, start, 7)
-    inference = coordinate_ascent(problem, parameters, start, max_sweeps=7)
+    inference = ascend(problem, parameters, start, max_sweeps=7)
     assert name_of(inference.status) == "sweep_limit"
     assert int(inference.sweeps) == 7
     assert_close(inference.state, states[-1], ulps=100)
-    changes = np.array([np.abs(flat(new) - flat(old)) for old, new in zip(states, states[1:], strict=False)])
+    changes = np.array([np.abs(flat(new) - flat(old)) for old, new in pairwise(states)])
     assert_close(inference.trace.residual.mean, changes.mean(1), ulps=100, scale=1)
     assert_close(inference.trace.residual.maximum, changes.max(1), ulps=100, scale=1)
     assert_close(inference.trace.monitors["elbo"], np.array(bounds), ulps=100)
@@ -55,7 +61,7 @@ def test_all_sweeps_at_tolerance_zero(name):
 def test_stops_at_the_first_small_change(name):
     problem, make = PROBLEMS[name]
     parameters, start = make()
-    inference = coordinate_ascent(problem, parameters, start, max_sweeps=200, tolerance=1e-4)
+    inference = ascend(problem, parameters, start, max_sweeps=200, tolerance=1e-4)
     sweeps, change = int(inference.sweeps), np.asarray(inference.trace.residual.maximum)
     assert name_of(inference.status) == "converged"
     assert 1 < sweeps < 200
@@ -70,11 +76,11 @@ def test_stops_at_the_first_small_change(name):
 @pytest.mark.parametrize("criterion", ["elbo", "kl_notebook"])
 def test_relative_change_of_a_monitor(criterion):
     parameters, start = slds(6, 2, 3)
-    everything = coordinate_ascent(SLDS(), parameters, start, max_sweeps=40).trace.monitors[criterion]
+    everything = ascend(SLDS(), parameters, start, max_sweeps=40).trace.monitors[criterion]
     values = np.asarray(everything, np.float64)
     relative = np.abs(np.diff(values) / values[:-1])
     expected = 2 + int(np.argmax(relative < 1e-4))  # sweeps are counted from one, changes begin at the second
-    inference = coordinate_ascent(SLDS(), parameters, start, max_sweeps=40, tolerance=1e-4, criterion=criterion)
+    inference = ascend(SLDS(), parameters, start, max_sweeps=40, tolerance=1e-4, criterion=criterion)
     assert int(inference.sweeps) == expected
     assert name_of(inference.status) == "converged"
 
@@ -82,15 +88,17 @@ def test_relative_change_of_a_monitor(criterion):
 def test_exact_limit():
     """The affine model's fixed point is a linear solve."""
     parameters, start = affine(size=5, contraction=0.5)
-    inference = coordinate_ascent(Affine(), parameters, start, max_sweeps=100)
+    inference = ascend(Affine(), parameters, start, max_sweeps=100)
     matrix, offset = (np.asarray(parameters[key], np.float64) for key in ("matrix", "offset"))
     assert_close(flat(inference.state), np.linalg.solve(np.eye(5) - matrix, offset), ulps=20)
 
 
 def test_not_a_number_ends_inference():
     parameters, start = slds(6, 2, 3)
-    broken = eqx.tree_at(lambda p: p.recognition.linear, parameters, parameters.recognition.linear.at[2, 0].set(jnp.nan))
-    inference = coordinate_ascent(SLDS(), broken, start, max_sweeps=50, tolerance=1e-3)
+    broken = eqx.tree_at(
+        lambda p: p.recognition.linear, parameters, parameters.recognition.linear.at[2, 0].set(jnp.nan)
+    )
+    inference = ascend(SLDS(), broken, start, max_sweeps=50, tolerance=1e-3)
     assert name_of(inference.status) == "nonfinite"
     assert int(inference.sweeps) == 1
     assert "positive definiteness" in InferenceStatus[inference.status]
@@ -98,7 +106,7 @@ def test_not_a_number_ends_inference():
 
 def test_a_state_without_entries_converges_at_once():
     parameters, start = slds(1, 2, 3)
-    inference = coordinate_ascent(SLDS(), parameters, start, max_sweeps=9, tolerance=EPS)
+    inference = ascend(SLDS(), parameters, start, max_sweeps=9, tolerance=EPS)
     assert int(inference.sweeps) == 1
     assert name_of(inference.status) == "converged"
 
@@ -107,7 +115,7 @@ def test_wrong_arguments():
     parameters, start = slds(2, 1, 2)
     with pytest.raises(ValueError, match="max_sweeps: expected at least 1, found 0"):
         coordinate_ascent(SLDS(), parameters, start, max_sweeps=0)
-    with pytest.raises(ValueError, match="criterion: expected one of residual, elbo, kl, kl_notebook, found 'elbow'"):
+    with pytest.raises(ValueError, match=r"criterion: expected one of residual, .*kl_notebook.*, found 'elbow'"):
         coordinate_ascent(SLDS(), parameters, start, max_sweeps=1, criterion="elbow")
 
 

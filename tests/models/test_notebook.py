@@ -1,6 +1,7 @@
 """The notebook's model and figures; against the original's own arrays where the environment says where they are."""
 
 import os
+from functools import partial
 from pathlib import Path
 
 import jax
@@ -25,6 +26,9 @@ GROUPS = ["recog_J", "recog_h", *(f"E_mniw_{i}" for i in range(6)), "init_J", "i
 GROUPS += ["E_init_lps", "E_trans_lps"]
 
 double = pytest.mark.skipif(not jax.config.jax_enable_x64, reason="the notebook is in float64")
+
+
+ascend = jax.jit(partial(coordinate_ascent, SLDS()), static_argnames=("max_sweeps", "criterion"))
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +62,7 @@ def reference_model(reference):
 @pytest.fixture(scope="module")
 def reference_inference(reference_model):
     """Inference by number of sweeps; the longest carries the trace."""
-    return {n: coordinate_ascent(SLDS(), *reference_model, max_sweeps=n) for n in (10, 20, 100, 200)}
+    return {n: ascend(*reference_model, max_sweeps=n) for n in (10, 20, 100, 200)}
 
 
 @pytest.mark.parametrize("x64", [True, False])
@@ -78,7 +82,7 @@ def test_float64_and_the_same_in_both_settings(model, x64):
 def test_published_figures(model):
     """What the notebook prints. Its encoder's float32 rounding, amplified by inference, moves residuals by some 1e-4: another
     machine's CPU differs by as much from the published GPU figures."""
-    sweeps = {n: coordinate_ascent(SLDS(), *model, max_sweeps=n) for n in (10, 20, 100)}
+    sweeps = {n: ascend(*model, max_sweeps=n) for n in (10, 20, 100)}
     residuals = [float(fixed_point_residual(SLDS(), model[0], sweeps[n].state).mean) for n in (10, 20, 100)]
     assert residuals == pytest.approx([0.00027077, 9.92897613e-05, 8.96105988e-08], rel=2e-4)
     moved = float(jnp.mean(jnp.abs(sweeps[20].state - sweeps[10].state)))
@@ -127,7 +131,7 @@ def test_reference_trajectories(reference, reference_inference):
 
 @double
 def test_reference_stopping(reference, reference_model):
-    inference = coordinate_ascent(SLDS(), *reference_model, max_sweeps=200, tolerance=1e-5, criterion="kl_notebook")
+    inference = ascend(*reference_model, max_sweeps=200, tolerance=1e-5, criterion="kl_notebook")
     assert int(inference.sweeps) == int(reference["iters_at_conv_1e-5"])
     residual = fixed_point_residual(SLDS(), reference_model[0], inference.state).mean
     assert float(residual) == pytest.approx(float(reference["resid_at_conv_1e-5"]), rel=1e-9)

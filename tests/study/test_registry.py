@@ -51,7 +51,9 @@ def test_stranger_registers_a_plugin(register):
 
 def test_two_packages_of_one_name(register):
     register(("notebook", "elsewhere:Notebook"))
-    with pytest.raises(StudyError, match="'notebook' is registered twice, as slds_core.plugins.models:Notebook and elsewhere"):
+    with pytest.raises(
+        StudyError, match=r"'notebook' is registered twice, as slds_core.plugins.models:Notebook and elsewhere"
+    ):
         registry.available("models")
 
 
@@ -62,13 +64,15 @@ def test_the_same_registration_twice_is_one(register):
 
 def test_plugin_that_cannot_be_imported(register):
     register(("broken", "no_such_module:Model"))
-    with pytest.raises(StudyError, match=r"^plugin 'broken' \(no_such_module:Model\) cannot be imported: No module named"):
+    with pytest.raises(
+        StudyError, match=r"^plugin 'broken' \(no_such_module:Model\) cannot be imported: No module named"
+    ):
         registry.plugin_class("models", "broken")
 
 
 def test_plugin_of_another_kind(register):
     register(("ascent", "slds_core.plugins.inference:CoordinateAscent"))
-    with pytest.raises(StudyError, match="is not a ModelPlugin$"):
+    with pytest.raises(StudyError, match=r"is not a ModelPlugin$"):
         registry.plugin_class("models", "ascent")
 
 

@@ -1,53 +1,90 @@
-"""Stage ``compare``: all gradients of a model, each with each reference → ``comparison.nc``."""
+"""Stage ``compare``: all gradients of a model, each with each reference, and a verdict → ``comparison.nc``."""
 
+import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import xarray as xr
 
+from slds_core.directions import random_directions
 from slds_core.study import store
 from slds_core.study.errors import StudyError
 from slds_core.study.provenance import provenance
+from slds_core.study.verdicts import Evidence, verdict
 
-_PREFIX = "gradient_"
 ALL = "all"
+_PREFIX = "gradient_"
+
+Vectors = dict[str, np.ndarray]
+Metric = Callable[[np.ndarray, np.ndarray], float]
 
 
 def compare(gradients: list[Path], references: list[str], output: Path) -> str:
-    """Compares each gradient with each reference, per parameter group and in total, and writes the comparison.
+    """Compares each gradient with each reference, per parameter group and in total, and writes comparison and verdicts.
+
+    A reference by finite differences is compared along its own directions.
 
     Args:
         gradients: the files of the gradients.
-        references: the settings to compare with; none means all.
+        references: the settings to compare with, the witness to judge by first; none means all.
         output: the file to write.
 
     Returns:
-        A sentence on the largest difference.
+        A sentence on the verdicts.
 
     Raises:
         StudyError: a file cannot be used, a reference is not among them, or they do not belong together.
     """
     datasets = store.read_all(gradients, "gradient")
-    references = references or list(datasets)
+    references = references or [name for name, dataset in datasets.items() if not _directional(dataset)]
     missing = [name for name in references if name not in datasets]
     if missing:
         raise StudyError(
             f"references without a gradient file: {', '.join(missing)}; expected among: {', '.join(datasets)}"
         )
-    vectors = {name: _vectors(dataset) for name, dataset in datasets.items()}
-    first = next(iter(datasets.values()))
-    groups = list(next(iter(vectors.values())))
-    for name, dataset in datasets.items():
-        if list(vectors[name]) != groups or dataset.attrs["model"] != first.attrs["model"]:
-            raise StudyError(f"{store_path(dataset)}: belongs to another model than {store_path(first)}")
+    estimators = {name: dataset for name, dataset in datasets.items() if not _directional(dataset)}
+    if not estimators:
+        raise StudyError("nothing to compare: expected at least one gradient that is not by finite differences")
+    arrays = {name: _arrays(dataset) for name, dataset in estimators.items()}
+    first = next(iter(estimators.values()))
+    groups = list(arrays[next(iter(arrays))])
+    for name, dataset in estimators.items():
+        if list(arrays[name]) != groups or dataset.attrs["model"] != first.attrs["model"]:
+            raise StudyError(f"{_path(dataset)}: belongs to another model than {_path(first)}")
 
-    def table(metric):
-        return [[[metric(vectors[a][g], vectors[b][g]) for g in groups] for b in references] for a in datasets]
+    names = [*groups, ALL]
+    measured = {reference: _projection(datasets[reference], arrays) for reference in references}
+
+    def table(metric: Metric) -> list[list[list[float]]]:
+        return [
+            [[metric(estimates[a][group], truth[group]) for group in names] for estimates, truth in measured.values()]
+            for a in estimators
+        ]
 
     dimensions = ("estimator", "reference", "group")
+    relative = np.array(table(relative_l2))
+    evidence = [
+        _evidence(dataset, relative[i, 0, -1], datasets[references[0]], arrays[name])
+        for i, (name, dataset) in enumerate(estimators.items())
+    ]
+    verdicts = [verdict(found) for found in evidence]
+    per_estimator = {
+        "verdict": ([v.name for v in verdicts], "what the estimator is worth here, judged by the first reference"),
+        "verdict_reason": ([v.reason for v in verdicts], "why"),
+        "certificate": (
+            [e.certificate for e in evidence],
+            "bound on the total relative error; NaN where there is none",
+        ),
+        "within_certificate": (
+            [e.within_certificate for e in evidence],
+            "1 if the total error is within it, -1 if unknown",
+        ),
+    }
+    resolution = [[_resolution(datasets[r], group) for group in names] for r in references]
     dataset = xr.Dataset(
         {
-            "relative_l2": store.variable(dimensions, table(relative_l2), "‖estimate - reference‖ / ‖reference‖"),
+            "relative_l2": store.variable(dimensions, relative, "‖estimate - reference‖ / ‖reference‖"),
             "max_abs": store.variable(dimensions, table(max_abs), "largest absolute difference"),
             "cosine": store.variable(dimensions, table(cosine), "cosine of the angle between estimate and reference"),
             "abs_mean": store.variable(
@@ -55,13 +92,18 @@ def compare(gradients: list[Path], references: list[str], output: Path) -> str:
                 table(abs_mean),
                 "absolute mean difference, the notebook's measure: differences of both signs cancel",
             ),
-        },
-        coords={"estimator": list(datasets), "reference": references, "group": groups},
+            "resolution": store.variable(
+                ("reference", "group"), resolution, "relative error of the reference itself, where it estimates it"
+            ),
+        }
+        | {key: store.variable("estimator", _array(values), text) for key, (values, text) in per_estimator.items()},
+        coords={"estimator": list(estimators), "reference": references, "group": names},
     )
     settings = {"references": references}
     origin = provenance("comparison", settings=settings, precision=first.attrs["precision"], backend="none")
     store.write(dataset, output, "comparison", {"model": first.attrs["model"], "setting": "comparison", **origin})
-    return f"{len(datasets)} estimators against {len(references)} references in {len(groups) - 1} parameter groups"
+    counts = {name: [v.name for v in verdicts].count(name) for name in dict.fromkeys(v.name for v in verdicts)}
+    return ", ".join(f"{count} {name}" for name, count in counts.items())
 
 
 def relative_l2(estimate: np.ndarray, reference: np.ndarray) -> float:
@@ -86,13 +128,59 @@ def abs_mean(estimate: np.ndarray, reference: np.ndarray) -> float:
     return float(abs(np.mean(estimate - reference))) if estimate.size else 0.0
 
 
-def store_path(dataset: xr.Dataset) -> str:
-    """Returns the file that a dataset came from."""
-    return str(dataset.encoding.get("source", "a gradient file"))
+def _directional(dataset: xr.Dataset) -> bool:
+    return "directional_derivative" in dataset
 
 
-def _vectors(dataset: xr.Dataset) -> dict[str, np.ndarray]:
-    """Returns each parameter group's gradient as a vector, and all of them together."""
+def _arrays(dataset: xr.Dataset) -> Vectors:
+    """Returns each parameter group's gradient."""
     names = [str(name) for name in dataset.data_vars if str(name).startswith(_PREFIX)]
-    vectors = {name.removeprefix(_PREFIX): dataset[name].values.ravel().astype(np.float64) for name in names}
-    return vectors | {ALL: np.concatenate(list(vectors.values()))}
+    return {name.removeprefix(_PREFIX): dataset[name].values.astype(np.float64) for name in names}
+
+
+def _projection(reference: xr.Dataset, arrays: dict[str, Vectors]) -> tuple[dict[str, Vectors], Vectors]:
+    """Returns every estimate and the reference as vectors that can be compared, per group and in total."""
+    if not _directional(reference):
+        return {name: _flat(vectors) for name, vectors in arrays.items()}, _flat(_arrays(reference))
+    parameters = json.loads(reference.attrs["settings"])["parameters"]
+    count, seed = reference.sizes["direction"], parameters.get("seed", 0)
+    shapes = [array.shape for array in next(iter(arrays.values())).values()]
+    directions = random_directions(shapes, count=count, seed=seed)
+    projected = {
+        name: {
+            group: np.array([np.vdot(array, direction) for direction in drawn])
+            for (group, array), drawn in zip(vectors.items(), directions, strict=True)
+        }
+        for name, vectors in arrays.items()
+    }
+    truth = dict(zip(next(iter(arrays.values())), reference["directional_derivative"].values, strict=True))
+    return {name: _flat(vectors) for name, vectors in projected.items()}, _flat(truth)
+
+
+def _flat(vectors: Vectors) -> Vectors:
+    flat = {name: array.ravel() for name, array in vectors.items()}
+    return flat | {ALL: np.concatenate(list(flat.values()))}
+
+
+def _resolution(reference: xr.Dataset, group: str) -> float:
+    if not _directional(reference):
+        return float("nan")
+    chosen = reference if group == ALL else reference.isel(group=list(reference["group"].values).index(group))
+    scale = np.linalg.norm(chosen["directional_derivative"].values)
+    return float(np.linalg.norm(chosen["directional_error"].values) / scale) if scale > 0 else float("nan")
+
+
+def _evidence(dataset: xr.Dataset, error: float, witness: xr.Dataset, arrays: Vectors) -> Evidence:
+    scale = np.linalg.norm(_flat(arrays)[ALL])
+    absolute = float(dataset["certificate"]) if "certificate" in dataset else float("nan")
+    certificate = absolute / scale if scale > 0 else absolute
+    resolution = _resolution(witness, ALL) if _directional(witness) else 0.0
+    return Evidence(dataset.attrs["status"], error, certificate, resolution, dataset.attrs["precision"])
+
+
+def _array(values: list) -> np.ndarray:
+    return np.array(values, dtype=object) if isinstance(values[0], str) else np.array(values)
+
+
+def _path(dataset: xr.Dataset) -> str:
+    return str(dataset.encoding.get("source", "a gradient file"))

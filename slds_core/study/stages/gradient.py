@@ -4,15 +4,17 @@ import statistics
 from pathlib import Path
 from typing import Any
 
+import jax
+import numpy as np
 import xarray as xr
 
 from slds_core.fixed_point.status import name_of
-from slds_core.gradients import Gradient, GradientStatus
+from slds_core.gradients import DirectionalDerivatives, Gradient, GradientStatus, Objective, certify
 from slds_core.study import registry, store
 from slds_core.study.errors import StudyError
-from slds_core.study.stages.common import attributes, cost_variables, read_model, read_state
+from slds_core.study.stages.common import StoredModel, attributes, cost_variables, read_model, read_state
 from slds_core.study.timing import measure
-from slds_core.study.trees import to_variables
+from slds_core.study.trees import named_fields, to_variables
 
 PREFIX = "gradient"
 _REPEATS = 9
@@ -51,21 +53,61 @@ def gradient(
         return plugin.estimate(stored.problem, function, parameters, state)
 
     cost = measure(estimate, stored.parameters, state, repeats=_REPEATS)
-    found: Gradient = cost.result
-    status = name_of(found.info.status)
+    fields = stored.problem.parameter_fields()
+    if isinstance(cost.result, DirectionalDerivatives):
+        variables, status, message, summary = _directional(cost.result, list(named_fields(fields)))
+    else:
+        variables, status, message, summary = _full(cost.result, fields)
+        variables |= _certificate(stored, function, state, cost.result)
     dataset = xr.Dataset(
-        {"value": store.variable((), found.value, "objective")}
-        | to_variables(found.gradient, stored.problem.parameter_fields(), PREFIX)
-        | {
-            "products": store.variable((), found.info.products, "products with the sweep's Jacobian"),
-            "residual": store.variable((), found.info.residual, "true relative residual of the adjoint system"),
-        }
-        | cost_variables(cost),
-        attrs={"status": status, "status_message": GradientStatus[found.info.status]},
+        {"value": store.variable((), cost.result.value, "objective")} | variables | cost_variables(cost),
+        attrs={"status": status, "status_message": message},
     )
     settings = settings | {"objective": objective}
     store.write(dataset, output, "gradient", attributes("gradient", stored.name, name, settings, stored.precision))
     seconds = statistics.median(cost.run_seconds)
-    return (
-        f"{status}, {int(found.info.products)} products, {seconds:.3g} s a run, {cost.compile_seconds:.2f} s to compile"
-    )
+    return f"{summary}, {seconds:.3g} s a run, {cost.compile_seconds:.2f} s to compile"
+
+
+def _full(found: Gradient, fields: Any) -> tuple[dict[str, xr.Variable], str, str, str]:
+    info = found.info
+    variables = to_variables(found.gradient, fields, PREFIX) | {
+        "products": store.variable((), info.products, "products with the sweep's Jacobian, checks included"),
+        "residual": store.variable((), info.residual, "true relative residual of the adjoint system"),
+        "forward_residual": store.variable((), info.forward_residual, "largest change of the state in one more sweep"),
+    }
+    status = name_of(info.status)
+    return variables, status, GradientStatus[info.status], f"{status}, {int(info.products)} products"
+
+
+def _directional(found: DirectionalDerivatives, groups: list[str]) -> tuple[dict[str, xr.Variable], str, str, str]:
+    dimensions = ("group", "direction")
+    finite = bool(np.all(np.isfinite(found.derivative)))
+    status = "witness" if finite else "nonfinite"
+    message = "Central differences of the converged map." if finite else GradientStatus[GradientStatus.nonfinite]
+    variables = {
+        "group": store.variable("group", np.array(groups, dtype=object), "parameter group"),
+        "directional_derivative": store.variable(
+            dimensions, found.derivative, "derivative along seeded unit directions"
+        ),
+        "directional_error": store.variable(dimensions, found.error, "estimate of its error"),
+        "products": store.variable((), found.evaluations, "evaluations of the converged map"),
+        "forward_residual": store.variable((), found.forward_residual, "largest change in the last sweep of any"),
+    }
+    return variables, status, message, f"{int(found.evaluations)} evaluations"
+
+
+def _certificate(stored: StoredModel, function: Objective, state: Any, found: Gradient) -> dict[str, xr.Variable]:
+    """Returns the bound on the gradient's error, where there is an adjoint to judge. Its cost is apart from the estimator's."""
+    if jax.tree.structure(found.adjoint) != jax.tree.structure(state):
+        return {}
+    judge = jax.jit(lambda *arguments: certify(stored.problem, function, *arguments))
+    bound = judge(stored.parameters, state, found.adjoint)
+    described = {
+        "certificate": (bound.bound, "bound on the Euclidean distance from the true gradient"),
+        "certificate_rate": (bound.rate, "contraction rate that it uses"),
+        "certificate_adjoint": (bound.adjoint_part, "its part from the adjoint's residual"),
+        "certificate_forward": (bound.forward_part, "its part from the distance to the fixed point"),
+        "certificate_rounding": (bound.rounding_part, "its part from rounding"),
+    }
+    return {name: store.variable((), value, text) for name, (value, text) in described.items()}

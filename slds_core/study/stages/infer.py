@@ -32,26 +32,43 @@ def infer(model: Path, name: str, settings: dict[str, Any], output: Path) -> str
     plugin = registry.make("inference", settings["plugin"], settings["parameters"])
     cost = measure(lambda *arguments: plugin.infer(stored.problem, *arguments), stored.parameters, stored.start)
     inference: Inference = cost.result
-    sweeps, status = int(inference.sweeps), name_of(inference.status)
+    iterations, sweeps, status = int(inference.iterations), int(inference.sweeps), name_of(inference.status)
     statistics = stored.problem.statistics(inference.posterior)
     dataset = xr.Dataset(
         to_variables(statistics, stored.problem.statistics_fields(), "posterior")
         | to_variables(inference.state, stored.problem.state_fields(), STATE)
-        | {"sweeps": store.variable((), sweeps, "sweeps taken")}
-        | _trace_variables(inference, sweeps)
+        | {
+            "iterations": store.variable((), iterations, "iterations taken, rejected trials included"),
+            "sweeps": store.variable((), sweeps, "sweeps and Jacobian products taken, each counted as one"),
+        }
+        | _trace_variables(inference, iterations, cost.run_seconds[0])
         | cost_variables(cost),
         attrs={"status": status, "status_message": InferenceStatus[inference.status]},
     )
     store.write(dataset, output, "inference", attributes("inference", stored.name, name, settings, stored.precision))
-    residual = float(inference.trace.residual.maximum[sweeps - 1])
-    return f"{status} after {sweeps} sweeps, last change {residual:.1e}"
+    residual = float(inference.trace.residual.maximum[iterations - 1])
+    return f"{status} after {sweeps} sweeps and products, last change {residual:.1e}"
 
 
-def _trace_variables(inference: Inference, sweeps: int) -> dict[str, xr.Variable]:
+def _trace_variables(inference: Inference, iterations: int, seconds: float) -> dict[str, xr.Variable]:
     trace = inference.trace
+    spent = trace.sweeps / inference.sweeps
     named = {
-        "trace_residual_mean": (trace.residual.mean, "mean absolute change of the state in each sweep", "1"),
-        "trace_residual_max": (trace.residual.maximum, "largest absolute change of the state in each sweep", "1"),
+        "trace_residual_mean": (
+            trace.residual.mean,
+            "mean absolute change of the state in each iteration's sweep",
+            "1",
+        ),
+        "trace_residual_max": (
+            trace.residual.maximum,
+            "largest absolute change of the state in each iteration's sweep",
+            "1",
+        ),
+        "trace_sweeps": (trace.sweeps, "sweeps and Jacobian products so far", "1"),
+        "trace_seconds": (seconds * spent, "run time so far: the whole, shared out by sweeps and products", "s"),
     }
-    named |= {f"trace_{key}": (values, f"{key} after each sweep", "nat") for key, values in trace.monitors.items()}
-    return {key: store.variable("sweep", values[:sweeps], text, units) for key, (values, text, units) in named.items()}
+    named |= {f"trace_{key}": (values, f"{key} after each iteration", "nat") for key, values in trace.monitors.items()}
+    return {
+        key: store.variable("iteration", values[:iterations], text, units)
+        for key, (values, text, units) in named.items()
+    }

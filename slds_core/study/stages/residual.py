@@ -1,17 +1,25 @@
-"""Stage ``residual``: a model and an inference → ``residual/{setting}.nc``."""
+"""Stage ``residual``: a model and an inference → ``residual/{setting}.nc``: how far from the fixed point, and how fast."""
 
+import json
 from pathlib import Path
 
 import jax
+import numpy as np
 import xarray as xr
 
-from slds_core.fixed_point import fixed_point_residual
+from slds_core.fixed_point import FixedPoint, MeanField, fixed_point_residual, sweep_spectrum
+from slds_core.gradients.linearisation import linearise
+from slds_core.objectives.generic import elbo
 from slds_core.study import store
 from slds_core.study.stages.common import attributes, read_model, read_state
+from slds_core.trees import norm
+
+_SMALLEST_FOR_RATE = 1e3  # units of rounding below which a residual says nothing of the rate
+_WINDOW = 20
 
 
 def residual(model: Path, inference: Path, name: str, output: Path) -> str:
-    """Measures how much one more sweep would change the state, and writes it.
+    """Measures how much one more sweep would change the state, and how sweeps contract there, and writes it.
 
     Args:
         model, inference: the files of the model and of the inference.
@@ -25,16 +33,51 @@ def residual(model: Path, inference: Path, name: str, output: Path) -> str:
         StudyError: a file cannot be used.
     """
     stored = read_model(model)
-    state = read_state(inference, stored.problem)
-    measured = jax.jit(lambda *arguments: fixed_point_residual(stored.problem, *arguments))(stored.parameters, state)
-    dataset = xr.Dataset(
-        {
-            "residual_mean": store.variable((), measured.mean, "mean absolute change of the state in one more sweep"),
-            "residual_max": store.variable(
-                (), measured.maximum, "largest absolute change of the state in one more sweep"
-            ),
+    problem, parameters = stored.problem, stored.parameters
+    state = read_state(inference, problem)
+    measured = jax.jit(lambda *arguments: fixed_point_residual(problem, *arguments))(parameters, state)
+    variables = {
+        "residual_mean": store.variable((), measured.mean, "mean absolute change of the state in one more sweep"),
+        "residual_max": store.variable((), measured.maximum, "largest absolute change of the state in one more sweep"),
+        "envelope_defect": store.variable(
+            (),
+            _envelope_defect(problem, parameters, state),
+            "what one adjoint step would add to the gradient of the bound, relative to it: zero at an exact fixed point",
+        ),
+        "measured_rate": store.variable(
+            (),
+            _measured_rate(store.read(inference, "inference")),
+            "contraction rate seen in the trace; NaN if not by sweeps",
+        ),
+    }
+    rate = float("nan")
+    if isinstance(problem, MeanField) and sum(leaf.size for leaf in jax.tree.leaves(state)):
+        spectrum = jax.jit(lambda *arguments: sweep_spectrum(problem, *arguments))(parameters, state)
+        rate = float(spectrum.eigenvalues[0])
+        variables |= {
+            "eigenvalue": store.variable("ritz", spectrum.eigenvalues, "leading eigenvalues of the sweep's Jacobian"),
+            "eigenvalue_error": store.variable("ritz", spectrum.errors, "bound on the distance from an eigenvalue"),
         }
-    )
     settings = {"inference": name}
-    store.write(dataset, output, "residual", attributes("residual", stored.name, name, settings, stored.precision))
-    return f"mean {float(measured.mean):.3e}, largest {float(measured.maximum):.3e}"
+    origin = attributes("residual", stored.name, name, settings, stored.precision)
+    store.write(xr.Dataset(variables), output, "residual", origin)
+    return f"mean {float(measured.mean):.3e}, largest {float(measured.maximum):.3e}, contraction rate {rate:.4f}"
+
+
+def _envelope_defect(problem: FixedPoint, parameters, state) -> jax.Array:
+    def defect(parameters, state):
+        system = linearise(problem, elbo(problem), parameters, state)
+        return norm(system.pull(system.right_hand_side).parameters) / norm(system.explicit)
+
+    return jax.jit(defect)(parameters, state)
+
+
+def _measured_rate(inference: xr.Dataset) -> float:
+    """Returns the mean factor by which the residual fell in each of the last sweeps that are above rounding."""
+    if json.loads(inference.attrs["settings"])["plugin"] != "coordinate_ascent":
+        return float("nan")
+    changes = inference["trace_residual_max"].values
+    changes = changes[changes > _SMALLEST_FOR_RATE * np.finfo(changes.dtype).eps][-_WINDOW - 1 :]
+    if len(changes) < 3:
+        return float("nan")
+    return float((changes[-1] / changes[0]) ** (1 / (len(changes) - 1)))

@@ -13,4 +13,6 @@ def random_directions(shapes: list[tuple[int, ...]], *, count: int, seed: int) -
     generator = np.random.default_rng(seed)
     drawn = [generator.standard_normal((count, *shape)) for shape in shapes]
     axes = [tuple(range(1, array.ndim)) for array in drawn]
-    return [array / np.sqrt(np.sum(array**2, axis=axis, keepdims=True)) for array, axis in zip(drawn, axes, strict=True)]
+    return [
+        array / np.sqrt(np.sum(array**2, axis=axis, keepdims=True)) for array, axis in zip(drawn, axes, strict=True)
+    ]

@@ -1,0 +1,154 @@
+"""The report's tables, one row a setting: verdicts in words, shape and colour, with the numbers behind them."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import xarray as xr
+
+from slds_core.report.load import ModelResults, settings
+
+_TONES = {
+    "exact": ("good", "✓"),
+    "within certificate": ("good", "✓"),
+    "converged": ("good", "✓"),
+    "at the precision floor": ("good", "✓"),
+    "approximate": ("open", "△"),
+    "unconverged": ("open", "△"),
+    "sweep limit": ("open", "△"),
+    "witness": ("good", "◆"),
+}
+_BAD = ("bad", "✕")
+_TARGET = 1e-8
+_FROM_SWEEP = 10  # the first sweeps contract otherwise than the last
+
+
+@dataclass(frozen=True)
+class ConvergenceRow:
+    """One inference setting."""
+
+    setting: str
+    verdict: str
+    sweeps: int
+    residual_mean: float | None
+    residual_max: float | None
+    rate: float | None
+    measured_rate: float | None
+    predicted_sweeps: float | None
+    taken_sweeps: int | None
+    elbo: float
+
+    @property
+    def tone(self) -> str:
+        """The style class of the verdict."""
+        return _TONES.get(self.verdict, _BAD)[0]
+
+    @property
+    def mark(self) -> str:
+        """Its shape."""
+        return _TONES.get(self.verdict, _BAD)[1]
+
+
+@dataclass(frozen=True)
+class GradientRow:
+    """One gradient setting."""
+
+    setting: str
+    verdict: str
+    reason: str
+    error: float | None
+    certificate: float | None
+    products: int
+    residual: float | None
+    run_seconds: float
+    compile_seconds: float
+    cached: bool
+    mebibytes: float
+
+    @property
+    def tone(self) -> str:
+        """The style class of the verdict."""
+        return _TONES.get(self.verdict, _BAD)[0]
+
+    @property
+    def mark(self) -> str:
+        """Its shape."""
+        return _TONES.get(self.verdict, _BAD)[1]
+
+
+def convergence_rows(results: ModelResults) -> list[ConvergenceRow]:
+    """Returns a row for each inference setting."""
+    rows = []
+    for name, dataset in results.inference.items():
+        residual = results.residual.get(name)
+        rate = _number(residual["eigenvalue"][0]) if residual is not None and "eigenvalue" in residual else None
+        predicted, taken = _sweeps_to_target(dataset, rate)
+        rows.append(
+            ConvergenceRow(
+                setting=name,
+                verdict=_inference_verdict(dataset.attrs["status"], rate),
+                sweeps=int(dataset["sweeps"]),
+                residual_mean=_number(residual["residual_mean"]) if residual is not None else None,
+                residual_max=_number(residual["residual_max"]) if residual is not None else None,
+                rate=rate,
+                measured_rate=_number(residual["measured_rate"]) if residual is not None else None,
+                predicted_sweeps=predicted,
+                taken_sweeps=taken,
+                elbo=float(dataset["trace_elbo"][-1]),
+            )
+        )
+    return rows
+
+
+def gradient_rows(results: ModelResults) -> list[GradientRow]:
+    """Returns a row for each gradient setting."""
+    comparison = results.comparison
+    rows = []
+    for name, dataset in results.gradient.items():
+        verdict, reason, error, certificate = dataset.attrs["status"].replace("_", " "), "not compared", None, None
+        if comparison is not None and name in comparison["estimator"].values:
+            chosen = comparison.sel(estimator=name)
+            verdict, reason = str(chosen["verdict"].item()), str(chosen["verdict_reason"].item())
+            error = _number(chosen["relative_l2"].sel(group="all")[0])
+            certificate = _number(chosen["certificate"])
+        elif dataset.attrs["status"] == "witness":
+            reason = "finite differences of the converged map"
+        rows.append(
+            GradientRow(
+                setting=name,
+                verdict=verdict,
+                reason=reason,
+                error=error,
+                certificate=certificate,
+                products=int(dataset["products"]),
+                residual=_number(dataset["residual"]) if "residual" in dataset else None,
+                run_seconds=float(np.median(dataset["run_seconds"])),
+                compile_seconds=float(dataset["compile_seconds"]),
+                cached=bool(dataset["compilation_cached"]),
+                mebibytes=float(dataset["temporary_bytes"]) / 2**20,
+            )
+        )
+    return rows
+
+
+def _inference_verdict(status: str, rate: float | None) -> str:
+    if status == "converged" and rate is not None and rate >= 1:
+        return "at a saddle, not a maximum"
+    return {"precision_floor": "at the precision floor"}.get(status, status.replace("_", " "))
+
+
+def _sweeps_to_target(inference: xr.Dataset, rate: float | None) -> tuple[float | None, int | None]:
+    """Returns sweeps to reach the target, predicted and taken; ``None`` where sweeping was not the method, or not enough."""
+    changes = inference["trace_residual_max"].values
+    if settings(inference)["plugin"] != "coordinate_ascent" or rate is None or not 0 < rate < 1:
+        return None, None
+    below = np.flatnonzero(changes < _TARGET)
+    if len(changes) <= _FROM_SWEEP or not below.size or below[0] <= _FROM_SWEEP:
+        return None, None
+    predicted = _FROM_SWEEP + math.log(_TARGET / changes[_FROM_SWEEP]) / math.log(rate)
+    return predicted, int(below[0])
+
+
+def _number(value: xr.DataArray) -> float | None:
+    number = float(value)
+    return None if math.isnan(number) else number

@@ -1,0 +1,59 @@
+"""One verdict an estimator, from its status, its error against a witness, and its certificate."""
+
+import math
+from dataclasses import dataclass
+from typing import NamedTuple
+
+# A relative error that counts as none: well above rounding, well below what an optimiser would feel.
+EXACT = {"float64": 1e-8, "float32": 1e-3}
+
+_FAILED = {"nonfinite", "not_positive", "product_limit", "stagnated"}
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What a verdict rests on."""
+
+    status: str
+    error: float  # relative, all parameters together, against the witness
+    certificate: float  # relative; NaN where there is none
+    resolution: float  # relative error of the witness itself
+    precision: str
+
+    @property
+    def within_certificate(self) -> int:
+        """1 if the error is within the certificate, 0 if not, -1 where there is none."""
+        if math.isnan(self.certificate):
+            return -1
+        return int(self.error <= self.certificate + self.resolution)
+
+
+class Verdict(NamedTuple):
+    """A word and a reason."""
+
+    name: str
+    reason: str
+
+
+def verdict(evidence: Evidence) -> Verdict:
+    """Returns ``exact``, ``within certificate``, ``approximate``, ``unconverged``, ``wrong`` or ``failed``, with the reason.
+
+    ``exact`` means: equal to the witness as far as that can tell. ``approximate`` is by design; ``unconverged`` is right for the
+    point it was computed at, which is not the fixed point; ``wrong`` claims success and is not.
+    """
+    error = f"relative error {evidence.error:.1e}"
+    if evidence.status in _FAILED or not math.isfinite(evidence.error):
+        return Verdict("failed", f"{evidence.status.replace('_', ' ')}; {error}")
+    if evidence.status == "fell_back":
+        return Verdict("approximate", f"fell back to one step; {error}")
+    if evidence.error <= max(EXACT[evidence.precision], evidence.resolution):
+        return Verdict("exact", f"{error}, to the witness's precision")
+    if evidence.status == "approximate":
+        return Verdict("approximate", f"by design; {error}")
+    if evidence.status == "exact_derivative":
+        return Verdict("unconverged", f"its sweeps have not converged; {error}")
+    if evidence.status == "not_a_fixed_point":
+        return Verdict("unconverged", f"the forward pass has not converged; {error}")
+    if evidence.within_certificate == 1:
+        return Verdict("within certificate", f"{error}, certified {evidence.certificate:.1e}")
+    return Verdict("wrong", f"claims success; {error}, certified {evidence.certificate:.1e}")
