@@ -8,7 +8,13 @@ BIN := .venv/bin
 unexport PYTHONDONTWRITEBYTECODE
 unexport PYTHONPATH
 
-.PHONY: report test lint lock clean
+# make study STUDY=examples/studies/NAME.yaml: run another study, in results/studies/NAME
+study: .venv/run.stamp
+	$(BIN)/snakemake --cores $(CORES) --profile profiles/default --snakefile Snakefile \
+		--directory results/studies/$(basename $(notdir $(STUDY))) --configfile $(STUDY)
+	@echo "The report: $(CURDIR)/results/studies/$(basename $(notdir $(STUDY)))/results/report.html"
+
+.PHONY: report test study lint lock clean
 
 report: .venv/run.stamp
 	$(BIN)/snakemake --cores $(CORES)
@@ -21,6 +27,8 @@ lint: .venv/dev.stamp
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/snakefmt --check Snakefile workflow
+	@# the linter asks for conda or containers; the environment here is pinned by requirements/
+	@$(BIN)/snakemake --lint 2>&1 | grep -E "^ +\* " | grep -v "Specify a conda environment" && exit 1 || true
 	$(BIN)/pyright
 
 .venv/bin/uv: requirements/bootstrap.txt

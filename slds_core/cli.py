@@ -43,7 +43,7 @@ def build_model(
 
 
 @app.command()
-def infer(model: Model, output: Output, plugin: Plugin, parameters: Parameters = [], name: Name = "") -> None:  # noqa: B006
+def infer(model: Model, output: Output, plugin: Plugin, parameters: Parameters = [], name: Name = "") -> None:
     """Run inference: a model → inference/{setting}.nc."""
     from slds_core.study.stages.infer import infer
 
@@ -66,10 +66,10 @@ def gradient(
     output: Output,
     plugin: Plugin,
     objective: Annotated[str, typer.Option(help="Name of the objective's plugin.")],
-    parameters: Parameters = [],  # noqa: B006
+    parameters: Parameters = [],
     objective_parameters: Annotated[
         list[str], typer.Option("--objective-set", help="A parameter of the objective.")
-    ] = [],  # noqa: B006
+    ] = [],
     inference: Annotated[Path | None, typer.Option(help="The inference to differentiate at.")] = None,
     name: Name = "",
 ) -> None:
@@ -87,7 +87,7 @@ def compare(
     output: Output,
     reference: Annotated[
         list[str], typer.Option(help="A setting to compare with; may be repeated. All if left out.")
-    ] = [],  # noqa: B006
+    ] = [],
 ) -> None:
     """Compare gradients: gradient/*.nc → comparison.nc."""
     from slds_core.study.stages.compare import compare

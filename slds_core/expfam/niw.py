@@ -74,5 +74,5 @@ def expected_statistics(distribution: NormalInverseWishart) -> NaturalParameters
 def expected_log_determinant(scale: Float[Array, "latent latent"], degrees: Float[Array, ""]) -> Float[Array, ""]:
     """Returns ``E[log |Λ|]`` under ``Λ ~ Wishart(S⁻¹, ν)`` (Bishop 2006, equation B.81)."""
     latent = scale.shape[0]
-    halves = 0.5 * (degrees - jnp.arange(latent))
+    halves = 0.5 * (degrees - jnp.arange(latent, dtype=degrees.dtype))
     return jnp.sum(digamma(halves)) + latent * math.log(2) - jnp.linalg.slogdet(scale)[1]

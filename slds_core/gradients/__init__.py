@@ -2,6 +2,7 @@
 
 from slds_core.gradients.certificate import Certificate as Certificate
 from slds_core.gradients.certificate import certify as certify
+from slds_core.gradients.differentiable import implicit_state as implicit_state
 from slds_core.gradients.direct import direct as direct
 from slds_core.gradients.finite_difference import DirectionalDerivatives as DirectionalDerivatives
 from slds_core.gradients.finite_difference import finite_difference as finite_difference

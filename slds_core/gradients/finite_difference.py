@@ -1,5 +1,7 @@
 """Finite differences of the whole converged map: the witness that knows nothing of derivatives."""
 
+from collections.abc import Callable
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -55,12 +57,12 @@ def finite_difference(
     leaves, structure = jax.tree.flatten(parameters)
     dtype = leaves[0].dtype
     epsilon = float(jnp.finfo(dtype).eps)
-    step = epsilon ** (1 / 4) if step is None else step
+    smallest = epsilon ** (1 / 4) if step is None else step
     tolerance = 10 * epsilon if tolerance is None else tolerance
     drawn = random_directions([leaf.shape for leaf in leaves], count=count, seed=seed)
 
     def evaluate(point):
-        solver = newton_cg if isinstance(problem, MeanField) else coordinate_ascent
+        solver: Callable = newton_cg if isinstance(problem, MeanField) else coordinate_ascent
         inference = solver(problem, point, state, max_sweeps=max_sweeps, tolerance=tolerance)
         last = inference.trace.residual.maximum[inference.iterations - 1]
         return objective(point, inference.posterior), last
@@ -72,7 +74,7 @@ def finite_difference(
             [jnp.where(group == g, jnp.asarray(array, dtype)[number], 0) for g, array in enumerate(drawn)],
         )
         sizes = jnp.stack([norm(leaf) for leaf in leaves])
-        length = step * jnp.where(sizes[group] > 0, sizes[group], 1)
+        length = smallest * jnp.where(sizes[group] > 0, sizes[group], 1)
         offsets = length * jnp.array([-4, -2, -1, 0, 1, 2, 4], dtype)
         values, residuals = lax.map(lambda offset: evaluate(add_scaled(parameters, offset, direction)), offsets)
         widest, wide, narrow = ((values[6 - i] - values[i]) / (offsets[6 - i] - offsets[i]) for i in range(3))

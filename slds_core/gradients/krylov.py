@@ -10,7 +10,7 @@ from slds_core.fixed_point.interface import FixedPoint, MeanField
 from slds_core.gradients.implicit import Solution, implicit_gradient, solution
 from slds_core.gradients.linearisation import AdjointSystem
 from slds_core.gradients.result import Gradient, Objective
-from slds_core.trees import norm, where, zeros_like
+from slds_core.trees import norm, scale, where, zeros_like
 
 
 def bicgstab(
@@ -43,7 +43,7 @@ def bicgstab(
     steps = max_products // 2
 
     def solve(system: AdjointSystem) -> Solution:
-        found, taken = _lineax(system, lx.BiCGStab(rtol=tolerance, atol=0.0, max_steps=steps))
+        found, taken = _lineax(system, lx.BiCGStab(rtol=0.0, atol=tolerance, norm=norm, max_steps=steps))
         return solution(found, 2 * taken, exhausted=taken >= steps)
 
     return implicit_gradient(
@@ -87,7 +87,9 @@ def gmres(
     cycles = max_products // (restart + 1)
 
     def solve(system: AdjointSystem) -> Solution:
-        solver = lx.GMRES(rtol=tolerance, atol=0.0, max_steps=cycles, restart=restart, stagnation_iters=cycles)
+        solver = lx.GMRES(
+            rtol=0.0, atol=tolerance, norm=norm, max_steps=cycles, restart=restart, stagnation_iters=cycles
+        )
         found, taken = _lineax(system, solver)
         return solution(found, (restart + 1) * taken, exhausted=taken >= cycles)
 
@@ -156,12 +158,17 @@ def fisher_cg(
 
 
 def _lineax(system: AdjointSystem, solver: lx.AbstractLinearSolver) -> tuple[PyTree, Array]:
-    """Returns the solver's answer and its number of steps; a right-hand side of zero has the answer zero in no steps."""
-    vanishes = norm(system.right_hand_side) == 0
-    structure = jax.eval_shape(lambda: system.right_hand_side)
-    operator = lx.FunctionLinearOperator(system.operator, structure)
-    found = lx.linear_solve(operator, system.right_hand_side, solver, throw=False)
-    answer = where(vanishes, zeros_like(system.right_hand_side), found.value)
+    """Returns the solver's answer and its number of steps; a right-hand side of zero has the answer zero in no steps.
+
+    Lineax compares its relative tolerance entry by entry, which no entry of zero ever meets. So the solvers get a right-hand side
+    of length one, and an absolute tolerance in the Euclidean norm.
+    """
+    length = norm(system.right_hand_side)
+    vanishes = length == 0
+    unit = scale(1 / jnp.where(vanishes, 1, length), system.right_hand_side)
+    operator = lx.FunctionLinearOperator(system.operator, jax.eval_shape(lambda: unit))
+    found = lx.linear_solve(operator, unit, solver, throw=False)
+    answer = where(vanishes, zeros_like(unit), scale(length, found.value))
     return answer, jnp.where(vanishes, 0, found.stats["num_steps"])
 
 

@@ -88,7 +88,8 @@ def _linearise_mean_field(problem: MeanField, objective: Objective, parameters: 
     explicit, right_hand_side, _ = pull_back((jnp.ones_like(value), zeros_like(image), silence))
 
     def pull(adjoint):
-        return Pulled(*pull_back((jnp.zeros_like(value), adjoint, silence)))
+        in_parameters, in_state, in_message = pull_back((jnp.zeros_like(value), adjoint, silence))
+        return Pulled(in_parameters, in_state, in_message)
 
     def response(direction):
         return pull_back((jnp.zeros_like(value), zeros_like(image), direction))[1]

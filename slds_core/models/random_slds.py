@@ -1,6 +1,9 @@
 """Random switching linear dynamical systems of a chosen difficulty, with data drawn from them."""
 
+import jax
+import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Float
 
 from slds_core.expfam.mniw import MatrixNormalInverseWishart
 from slds_core.expfam.niw import NormalInverseWishart
@@ -18,8 +21,8 @@ def random_slds(
     missing_start: int = 0,
     missing_length: int = 0,
     seed: int = 0,
-) -> tuple[SLDSPotentials, np.ndarray]:
-    """Returns the potentials of a random SLDS observed with noise, and a random start, in float64.
+) -> tuple[SLDSPotentials, Float[Array, "transition state"]]:
+    """Returns the potentials of a random SLDS observed with noise, and a random start, in float64 whatever JAX's setting.
 
     The global factors are about as vague as at the start of training, which is where the two blocks are coupled most strongly.
 
@@ -48,19 +51,27 @@ def random_slds(
     precision = np.full(time, observation_precision)
     precision[missing_start : missing_start + missing_length] = 0.0
     observed = z + generator.standard_normal(z.shape) / np.sqrt(observation_precision)
-    recognition = RecognitionPotentials(
-        quadratic=-0.5 * precision[:, None, None] * np.eye(latent), linear=precision[:, None] * observed
-    )
-
     degrees = latent + 2.0
-    first_step = NormalInverseWishart(latent * np.eye(latent), np.zeros(latent), np.asarray(20.0), np.asarray(degrees))
-    dynamics = MatrixNormalInverseWishart(
-        scale=np.tile(latent * np.eye(latent), (states, 1, 1)),
-        location=coefficients,
-        strength=np.tile(20.0 * np.eye(latent + 1), (states, 1, 1)),
-        degrees=np.full(states, degrees),
-    )
     leave = (1 - stickiness) / max(states - 1, 1)
     concentration = 0.5 + 5.0 * states * np.where(np.eye(states, dtype=bool), stickiness, leave)
-    potentials = expected_potentials(recognition, first_step, dynamics, np.ones(states), concentration)
-    return potentials, generator.dirichlet(np.ones(states), time - 1)
+    with jax.enable_x64(True):
+        recognition = RecognitionPotentials(
+            quadratic=jnp.asarray(-0.5 * precision[:, None, None] * np.eye(latent)),
+            linear=jnp.asarray(precision[:, None] * observed),
+        )
+        first_step = NormalInverseWishart(
+            scale=jnp.asarray(latent * np.eye(latent)),
+            location=jnp.zeros(latent),
+            strength=jnp.asarray(20.0),
+            degrees=jnp.asarray(degrees),
+        )
+        dynamics = MatrixNormalInverseWishart(
+            scale=jnp.tile(latent * jnp.eye(latent), (states, 1, 1)),
+            location=jnp.asarray(coefficients),
+            strength=jnp.tile(20.0 * jnp.eye(latent + 1), (states, 1, 1)),
+            degrees=jnp.full(states, degrees),
+        )
+        potentials = expected_potentials(
+            recognition, first_step, dynamics, jnp.ones(states), jnp.asarray(concentration)
+        )
+        return potentials, jnp.asarray(generator.dirichlet(np.ones(states), time - 1))

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict
 
 if TYPE_CHECKING:
     from slds_core.fixed_point import FixedPoint, Inference
-    from slds_core.gradients import Gradient, Objective
+    from slds_core.gradients import DirectionalDerivatives, Gradient, Objective
 
 
 class Plugin(BaseModel, ABC):
@@ -42,7 +42,7 @@ class InferencePlugin(Plugin):
     """Finds the fixed point, or goes as far towards it as its parameters say."""
 
     @abstractmethod
-    def infer(self, problem: FixedPoint, parameters: Any, state: Any) -> Inference:
+    def infer(self, problem: Any, parameters: Any, state: Any) -> Inference:
         """Returns the inference that starts at ``state``. Must be traceable by JAX."""
 
 
@@ -53,7 +53,9 @@ class GradientPlugin(Plugin):
     """Whether ``state`` is where inference starts or where it ended."""
 
     @abstractmethod
-    def estimate(self, problem: FixedPoint, objective: Objective, parameters: Any, state: Any) -> Gradient:
+    def estimate(
+        self, problem: Any, objective: Objective, parameters: Any, state: Any
+    ) -> Gradient | DirectionalDerivatives:
         """Returns the value, the gradient with respect to the parameters, and how it went. Must be traceable by JAX."""
 
 

@@ -36,13 +36,13 @@ def convergence(results: ModelResults) -> Figure:
     # longest first, so that shorter runs of the same path stay visible on top of it
     ordered = sorted(results.inference.items(), key=lambda item: -int(item[1]["sweeps"]))
     for position, (name, dataset) in enumerate(ordered):
-        sweeps = np.arange(1, dataset.sizes["iteration"] + 1)
+        sweeps = dataset["trace_sweeps"].values
         last = {"markevery": [-1], "marker": _MARKERS[position % len(_MARKERS)]}
         left.semilogy(sweeps, np.maximum(dataset["trace_residual_max"], _TINY), label=name, **last)
         gap = best - dataset["trace_elbo"].values
         right.semilogy(sweeps, np.where(gap > 0, gap, np.nan), **last)
-    left.set(title="Residual", xlabel="sweep", ylabel="largest change of a probability")
-    right.set(title="Gap to the best ELBO", xlabel="sweep", ylabel="nats")
+    left.set(title="Residual", xlabel="sweeps and products", ylabel="largest change of a probability")
+    right.set(title="Gap to the best ELBO", xlabel="sweeps and products", ylabel="nats")
     left.legend()
     return figure
 

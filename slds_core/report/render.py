@@ -127,7 +127,9 @@ def scientific(value: float | None, digits: int = 2) -> str:
         return f"{value:g}"
     mantissa, exponent = f"{value:.{digits}e}".split("e")
     return (
-        f"{mantissa} × 10{str(int(exponent)).translate(_SUPERSCRIPT)}".replace("-", "−") if int(exponent) else mantissa
+        f"{mantissa}\u00a0×\u00a010{str(int(exponent)).translate(_SUPERSCRIPT)}".replace("-", "−")
+        if int(exponent)
+        else mantissa
     )
 
 

@@ -5,6 +5,7 @@ import re
 
 from matplotlib.figure import Figure
 
+_PIXELS_PER_INCH = 136  # eight inches fill the text column
 _INK = "#1f2328"  # the style sheet's; becomes the page's own colour, light or dark
 
 
@@ -31,9 +32,9 @@ def to_svg(figure: Figure, name: str, alternative_text: str) -> str:
         text,
     )
     text = text.replace(_INK, "currentColor")
-    return re.sub(
-        r'<svg([^>]*?) width="[^"]*"([^>]*?) height="[^"]*"',
-        rf'<svg role="img" aria-label="{alternative_text}"\1\2',
-        text,
-        count=1,
+    # as wide as the page for a full-width figure, in proportion for a narrower one
+    widest = round(figure.get_size_inches()[0] * _PIXELS_PER_INCH)
+    attributes = (
+        f'role="img" aria-label="{alternative_text}" style="max-width: {widest}px; min-width: min(34rem, {widest}px)"'
     )
+    return re.sub(r'<svg([^>]*?) width="[^"]*"([^>]*?) height="[^"]*"', rf"<svg {attributes}\1\2", text, count=1)

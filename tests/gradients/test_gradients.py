@@ -109,7 +109,7 @@ def test_unrolled_against_finite_differences(objective):
         assert central_difference(value, parameters, direction) == pytest.approx(slope, rel=0, abs=1e-6 * scale)
 
 
-@pytest.mark.parametrize("objective", ["linear", "notebook"])
+@on_objectives
 def test_implicit_gradient(converged, objective):
     """Against a dense direct solve, and against finite differences of parameters ↦ objective at their fixed point."""
     parameters, state, _ = converged
@@ -138,6 +138,7 @@ def test_envelope_theorem(converged):
     through_sweeps = unroll_many("elbo")(parameters, start).gradient
     explicit = jax.jit(jax.grad(lambda p: SLDS().elbo(SLDS().posterior(p, state))))(parameters)
     assert relative_error(through_sweeps, explicit) < 1e-12
+    assert relative_error(implicit("elbo")(parameters, state).gradient, explicit) < 1e-12
 
 
 @pytest.mark.parametrize("estimator", [partial(unrolled, sweeps=100), partial(bicgstab, tolerance=1e-14)])

@@ -171,7 +171,7 @@ def _resolution(reference: xr.Dataset, group: str) -> float:
 
 
 def _evidence(dataset: xr.Dataset, error: float, witness: xr.Dataset, arrays: Vectors) -> Evidence:
-    scale = np.linalg.norm(_flat(arrays)[ALL])
+    scale = float(np.linalg.norm(_flat(arrays)[ALL]))
     absolute = float(dataset["certificate"]) if "certificate" in dataset else float("nan")
     certificate = absolute / scale if scale > 0 else absolute
     resolution = _resolution(witness, ALL) if _directional(witness) else 0.0

@@ -1,0 +1,98 @@
+"""A fixed point that automatic differentiation can pass through: for training loops."""
+
+from functools import partial
+from typing import Any, Literal, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import PyTree
+
+from slds_core.fixed_point.conjugate_gradients import fisher_conjugate_gradients
+from slds_core.fixed_point.interface import MeanField
+from slds_core.fixed_point.residual import change
+from slds_core.gradients.linearisation import linearise
+from slds_core.trees import add, norm, subtract
+
+
+class _Settings(NamedTuple):
+    tolerance: float
+    max_products: int
+    forward_tolerance: float
+    on_failure: str
+
+
+def implicit_state(
+    problem: MeanField,
+    parameters: PyTree,
+    state: PyTree,
+    *,
+    tolerance: float = 1e-6,
+    max_products: int = 200,
+    forward_tolerance: float = 1e-4,
+    on_failure: Literal["nan", "raise"] = "nan",
+) -> PyTree:
+    """Returns ``state`` unchanged, with the derivative of the fixed point ``x(θ)`` attached to it.
+
+    Use it between inference and loss: ``problem.posterior(θ, implicit_state(problem, θ, inference.state))``. A derivative cannot
+    carry a status out of a backward pass. So where the adjoint is not solved, or ``state`` is no fixed point, the whole gradient is
+    NaN or an error is raised: never a plausible number. To see what happened, call ``slds_core.gradients.fisher_cg``.
+
+    Args:
+        problem: a mean-field model.
+        parameters: what to differentiate with respect to.
+        state: a fixed point; held fixed by any other derivative.
+        tolerance: relative residual of the adjoint system at which it counts as solved.
+        max_products: most products with the sweep's Jacobian.
+        forward_tolerance: largest change of the state in one more sweep at which it counts as a fixed point.
+        on_failure: ``"nan"``, or ``"raise"`` for an ``equinox.EquinoxRuntimeError`` (which needs a host callback).
+
+    Raises:
+        ValueError: ``on_failure`` is neither.
+        TypeError: the model is no mean field.
+    """
+    if on_failure not in ("nan", "raise"):
+        raise ValueError(f"on_failure: expected 'nan' or 'raise', found {on_failure!r}")
+    if not isinstance(problem, MeanField):
+        raise TypeError(f"implicit_state needs a mean-field model, found {type(problem).__name__}")
+    settings = _Settings(tolerance, max_products, forward_tolerance, on_failure)
+    return _attach(problem, settings, parameters, jax.lax.stop_gradient(state))
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(0, 1))
+def _attach(problem: MeanField, settings: _Settings, parameters: PyTree, state: PyTree) -> PyTree:
+    return state
+
+
+def _forward(problem: MeanField, settings: _Settings, parameters: PyTree, state: PyTree) -> Any:
+    return state, (parameters, state)
+
+
+def _backward(problem: MeanField, settings: _Settings, kept: Any, cotangent: PyTree) -> Any:
+    parameters, state = kept
+    system = linearise(
+        problem, lambda parameters, posterior: jnp.zeros_like(problem.elbo(posterior)), parameters, state
+    )
+    assert system.response is not None
+    found = fisher_conjugate_gradients(
+        system.response,
+        system.fisher,
+        cotangent,
+        tolerance=settings.tolerance,
+        max_products=settings.max_products,
+    )
+    # one sweep of the adjoint cleans it of what the Fisher norm does not see
+    adjoint = add(cotangent, system.transposed(found.solution))
+    pulled = system.pull(adjoint)
+    leftover = norm(add(subtract(cotangent, adjoint), pulled.state))
+    solved = leftover <= 10 * settings.tolerance * norm(cotangent)
+    good = solved & found.positive & (change(system.image, state).maximum <= settings.forward_tolerance)
+    if settings.on_failure == "raise":
+        message = "The implicit gradient failed: the adjoint system was not solved, or the state is no fixed point."
+        gradient = eqx.error_if(pulled.parameters, ~good, message)
+    else:
+        gradient = jax.tree.map(lambda leaf: jnp.where(good, leaf, jnp.nan), pulled.parameters)
+    return gradient, jax.tree.map(jnp.zeros_like, state)
+
+
+_attach.defvjp(_forward, _backward)

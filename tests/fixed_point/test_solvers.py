@@ -1,0 +1,139 @@
+"""Newton-CG and Anderson against plain sweeps; the spectrum against dense linear algebra."""
+
+from functools import cache
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from problems import as_jax, slds
+from tolerances import DTYPE
+
+from slds_core.fixed_point import (
+    anderson,
+    coordinate_ascent,
+    fixed_point_residual,
+    newton_cg,
+    predicted_sweeps,
+    sweep_spectrum,
+)
+from slds_core.fixed_point.lanczos import lanczos
+from slds_core.fixed_point.status import name_of
+from slds_core.models.random_slds import random_slds
+from slds_core.models.slds import SLDS
+
+pytestmark = pytest.mark.skipif(jnp.float64 != DTYPE, reason="tolerances are those of float64")
+
+PROBLEM = SLDS()
+SOLVERS = {"newton_cg": newton_cg, "anderson": anderson, "coordinate_ascent": coordinate_ascent}
+HARD = {"time": 60, "latent": 3, "states": 3, "observation_precision": 0.2, "spread": 0.3, "stickiness": 0.33}
+
+
+@cache
+def solver(name, max_sweeps=3000, tolerance=1e-13):
+    return jax.jit(lambda p, x: SOLVERS[name](PROBLEM, p, x, max_sweeps=max_sweeps, tolerance=tolerance))
+
+
+@pytest.mark.parametrize("name", SOLVERS)
+@pytest.mark.parametrize("seed", range(4))
+def test_reaches_the_fixed_point(name, seed):
+    parameters, start = as_jax(random_slds(**HARD, seed=seed))
+    found = solver(name)(parameters, start)
+    assert name_of(found.status) in ("converged", "precision_floor")
+    assert fixed_point_residual(PROBLEM, parameters, found.state).maximum <= 1e-13
+    assert jnp.allclose(PROBLEM.state(found.posterior), found.state, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_newton_needs_a_third_of_the_sweeps_where_they_are_slow(seed):
+    parameters, start = as_jax(random_slds(**HARD, seed=seed))
+    plain = solver("coordinate_ascent")(parameters, start)
+    rate = float(sweep_spectrum(PROBLEM, parameters, plain.state).eigenvalues[0])
+    if rate > 0.8:
+        assert 3 * int(solver("newton_cg")(parameters, start).sweeps) <= int(plain.sweeps)
+
+
+def test_at_least_one_of_those_problems_is_slow():
+    rates = []
+    for seed in range(4):
+        parameters, start = as_jax(random_slds(**HARD, seed=seed))
+        state = solver("coordinate_ascent")(parameters, start).state
+        rates.append(float(sweep_spectrum(PROBLEM, parameters, state).eigenvalues[0]))
+    assert max(rates) > 0.8
+
+
+@pytest.mark.parametrize("name", ["newton_cg", "anderson"])
+@pytest.mark.parametrize("seed", range(4))
+def test_accepted_steps_never_lower_the_bound(name, seed):
+    """The last posterior is an accepted one: its bound is the best of the trace, to rounding."""
+    parameters, start = as_jax(random_slds(**HARD, seed=seed))
+    found = solver(name)(parameters, start)
+    bounds = np.asarray(found.trace.monitors["elbo"])[: int(found.iterations)]
+    assert float(PROBLEM.elbo(found.posterior)) >= bounds[0]
+    assert float(PROBLEM.elbo(found.posterior)) >= np.max(bounds) - 1e-9 * abs(np.max(bounds))
+
+
+@pytest.mark.parametrize("name", SOLVERS)
+def test_limit_and_nan_are_told(name):
+    parameters, start = as_jax(random_slds(**HARD))
+    assert name_of(solver(name, max_sweeps=2)(parameters, start).status) == "sweep_limit"
+    broken = jax.tree.map(lambda leaf: jnp.full_like(leaf, jnp.nan), parameters)
+    assert name_of(solver(name)(broken, start).status) == "nonfinite"
+
+
+def test_a_tolerance_below_rounding_ends_at_the_floor():
+    parameters, start = as_jax(random_slds(**HARD))
+    found = solver("coordinate_ascent", tolerance=1e-30)(parameters, start)
+    assert name_of(found.status) == "precision_floor"
+    assert int(found.sweeps) < 3000
+
+
+@pytest.mark.parametrize("size", [(1, 2, 2), (2, 1, 2), (5, 1, 1)])
+@pytest.mark.parametrize("name", SOLVERS)
+def test_smallest_problems(name, size):
+    parameters, start = slds(*size)
+    found = solver(name)(parameters, start)
+    assert name_of(found.status) == "converged"
+
+
+def test_spectrum_equals_the_dense_jacobian():
+    parameters, start = slds(7, 2, 3, seed=1)
+    state = solver("coordinate_ascent")(parameters, start).state
+    jacobian = np.asarray(jax.jacobian(lambda x: PROBLEM.sweep(parameters, x))(state)).reshape(18, 18)
+    wanted = np.sort(np.linalg.eigvals(jacobian).real)[::-1]
+    found = sweep_spectrum(PROBLEM, parameters, state, products=18)
+    np.testing.assert_allclose(found.eigenvalues[:6], wanted[:6], rtol=0, atol=1e-10)
+    assert np.abs(np.linalg.eigvals(jacobian).imag).max() < 1e-8
+
+
+def test_the_trace_contracts_at_the_leading_eigenvalue():
+    parameters, start = as_jax(random_slds(**HARD))
+    found = solver("coordinate_ascent")(parameters, start)
+    changes = np.asarray(found.trace.residual.maximum)[: int(found.sweeps)]
+    late = changes[(changes < 1e-8) & (changes > 1e-12)]
+    measured = (late[-1] / late[0]) ** (1 / (len(late) - 1))
+    rate = float(sweep_spectrum(PROBLEM, parameters, found.state).eigenvalues[0])
+    assert measured == pytest.approx(rate, rel=0.01)  # the second eigenvalue still shows
+    taken = np.flatnonzero(changes < 1e-12)[0] - np.flatnonzero(changes < 1e-8)[0]
+    assert float(predicted_sweeps(rate, 1e-8, 1e-12)) == pytest.approx(taken, abs=2)
+
+
+def test_lanczos_on_a_known_matrix():
+    generator = np.random.default_rng(0)
+    root = generator.standard_normal((12, 12))
+    metric = jnp.asarray(root @ root.T + np.eye(12))
+    inverse_root = np.linalg.inv(np.linalg.cholesky(np.asarray(metric)))
+    vectors = np.linalg.qr(generator.standard_normal((12, 12)))[0]
+    values = np.linspace(2, -1, 12)
+    # self-adjoint in the metric's inner product: similar to a symmetric matrix by its Cholesky factor
+    matrix = jnp.asarray(inverse_root.T @ (vectors * values) @ vectors.T @ np.linalg.inv(inverse_root.T))
+    found = lanczos(lambda v: (matrix @ v, metric @ v), jnp.asarray(generator.standard_normal(12)), steps=12)
+    np.testing.assert_allclose(found.eigenvalues, values, atol=1e-9)
+    few = lanczos(lambda v: (matrix @ v, metric @ v), jnp.asarray(generator.standard_normal(12)), steps=5)
+    assert values[0] >= few.eigenvalues[0] - 1e-12
+
+
+@pytest.mark.parametrize("name", ["newton_cg", "anderson"])
+def test_models_without_fisher_products_are_refused(name):
+    with pytest.raises(TypeError, match=f"{name} needs a mean-field model"):
+        SOLVERS[name](object(), None, None, max_sweeps=5)

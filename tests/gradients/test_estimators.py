@@ -1,0 +1,238 @@
+"""All implicit estimators against dense linear algebra, each other and finite differences, on hard and easy problems."""
+
+from functools import cache
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from problems import as_jax
+from tolerances import DTYPE, EPS, ravel
+
+from slds_core import gradients
+from slds_core.directions import random_directions
+from slds_core.fixed_point import Coupled, newton_cg
+from slds_core.fixed_point.status import name_of
+from slds_core.gradients import certify
+from slds_core.models.random_slds import random_slds
+from slds_core.models.slds import SLDS
+from slds_core.objectives.generic import elbo, linear
+from slds_core.objectives.notebook import notebook_objective
+
+pytestmark = pytest.mark.skipif(jnp.float64 != DTYPE, reason="tolerances are those of float64")
+
+PROBLEM = SLDS()
+SIZE = {"time": 40, "latent": 3, "states": 3}
+MODELS = {
+    "easy": {"spread": 0.1},
+    "weak": {"observation_precision": 0.2, "spread": 0.3, "stickiness": 0.33},
+    "sticky": {"stickiness": 0.95},
+    "missing": {"missing_start": 10, "missing_length": 15, "spread": 0.15},
+}
+SOLVERS = {
+    "fisher_cg": {"tolerance": 1e-12},
+    "bicgstab": {"tolerance": 1e-12},
+    "gmres": {"tolerance": 1e-12},
+    "richardson": {"tolerance": 1e-12, "max_products": 5000},
+}
+
+
+@cache
+def fixed_point(model):
+    parameters, start = as_jax(random_slds(**SIZE, **MODELS[model]))
+    solve = jax.jit(lambda p, x: newton_cg(PROBLEM, p, x, max_sweeps=3000, tolerance=1e-14))
+    inference = solve(parameters, start)
+    assert name_of(inference.status) in ("converged", "precision_floor")
+    return parameters, inference.state, start
+
+
+@cache
+def estimator(name, **settings):
+    function = getattr(gradients, name)
+    return jax.jit(lambda p, x: function(PROBLEM, notebook_objective, p, x, **settings))
+
+
+@cache
+def truth(model):
+    parameters, state, _ = fixed_point(model)
+    return estimator("direct")(parameters, state)
+
+
+def error(found, wanted):
+    return np.linalg.norm(ravel(found) - ravel(wanted)) / np.linalg.norm(ravel(wanted))
+
+
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("name", SOLVERS)
+def test_solvers_agree_with_the_dense_solve(model, name):
+    parameters, state, _ = fixed_point(model)
+    found = estimator(name, **SOLVERS[name])(parameters, state)
+    assert name_of(found.info.status) == "solved"
+    assert found.info.residual <= 1e-11
+    # residual 1e-11 at most, over 1-λ ≥ 0.05
+    assert error(found.gradient, truth(model).gradient) <= 1e-9
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_every_group_agrees_with_unrolling(model):
+    parameters, _, start = fixed_point(model)
+    unrolled = estimator("unrolled", sweeps=600)(parameters, start)
+    for found, wanted in zip(jax.tree.leaves(unrolled.gradient), jax.tree.leaves(truth(model).gradient), strict=True):
+        assert np.linalg.norm(found - wanted) <= 1e-8 * np.linalg.norm(wanted)
+
+
+@pytest.mark.parametrize("model", ["weak", "sticky"])
+def test_finite_differences_agree_within_their_own_error(model):
+    parameters, state, _ = fixed_point(model)
+    found = estimator("finite_difference")(parameters, state)
+    leaves = jax.tree.leaves(truth(model).gradient)
+    directions = random_directions([leaf.shape for leaf in leaves], count=2, seed=0)
+    for group, (leaf, drawn) in enumerate(zip(leaves, directions, strict=True)):
+        for number, direction in enumerate(drawn):
+            wanted = np.vdot(leaf, direction)
+            # the estimate of the error is an estimate: thrice it
+            assert abs(found.derivative[group, number] - wanted) <= 3 * found.error[group, number]
+            assert found.error[group, number] <= 1e-5 * max(np.linalg.norm(leaf), 1)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_fisher_cg_needs_fewest_products(model):
+    parameters, state, _ = fixed_point(model)
+    spent = {
+        name: int(estimator(name, **settings)(parameters, state).info.products) for name, settings in SOLVERS.items()
+    }
+    assert spent["fisher_cg"] <= min(spent["bicgstab"], spent["gmres"])
+    coupled = jax.jit(
+        lambda p, x: gradients.richardson(
+            Coupled(PROBLEM),
+            notebook_objective,
+            p,
+            (PROBLEM.first_block(p, x).statistics, x),
+            tolerance=1e-12,
+            damping=0.5,
+            max_products=20000,
+        )
+    )(parameters, state)
+    assert name_of(coupled.info.status) == "solved"
+    assert error(coupled.gradient, truth(model).gradient) <= 1e-8
+    if model == "weak":
+        assert coupled.info.products >= 10 * spent["fisher_cg"]
+
+
+def test_truncated_is_the_derivative_of_the_last_sweeps():
+    parameters, state, _ = fixed_point("weak")
+    for sweeps in (1, 2, 7):
+        truncated = estimator("truncated", sweeps=sweeps)(parameters, state)
+        unrolled = estimator("unrolled", sweeps=sweeps)(parameters, state)
+        assert error(truncated.gradient, unrolled.gradient) <= 1e-11
+        assert name_of(truncated.info.status) == "approximate"
+    one_step = estimator("one_step")(parameters, state)
+    assert error(one_step.gradient, estimator("truncated", sweeps=1)(parameters, state).gradient) == 0
+
+
+def test_the_bound_itself_needs_no_adjoint():
+    """Envelope theorem: at the fixed point the bound's gradient is its explicit derivative."""
+    parameters, state, _ = fixed_point("weak")
+    objective = elbo(PROBLEM)
+    explicit = jax.grad(lambda p: objective(p, PROBLEM.posterior(p, state)))(parameters)
+    for name in ("fisher_cg", "bicgstab", "gmres"):
+        function = getattr(gradients, name)
+        found = jax.jit(lambda p, x, f=function: f(PROBLEM, objective, p, x))(parameters, state)
+        assert name_of(found.info.status) == "solved"
+        assert error(found.gradient, explicit) <= 1e-11
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "status"),
+    [
+        ("fisher_cg", {"tolerance": 1e-12, "max_products": 3}, "product_limit"),
+        ("bicgstab", {"tolerance": 1e-12, "max_products": 4}, "product_limit"),
+        ("gmres", {"tolerance": 1e-12, "max_products": 4, "restart": 3}, "product_limit"),
+        ("richardson", {"tolerance": 1e-12, "max_products": 4}, "product_limit"),
+        ("bicgstab", {"tolerance": 1e-30, "max_products": 400}, "stagnated|product_limit|nonfinite"),
+        ("fisher_cg", {"tolerance": 1e-30, "max_products": 400}, "stagnated|product_limit|not_positive"),
+    ],
+)
+def test_a_solver_that_stops_short_says_so(name, settings, status):
+    parameters, state, _ = fixed_point("weak")
+    assert name_of(estimator(name, **settings)(parameters, state).info.status) in status.split("|")
+
+
+def test_an_unconverged_state_is_no_fixed_point():
+    parameters, _, start = fixed_point("weak")
+    found = estimator("fisher_cg", tolerance=1e-10)(parameters, start)
+    assert name_of(found.info.status) in ("not_a_fixed_point", "not_positive")
+    assert found.info.forward_residual > 1e-3
+
+
+def test_nan_parameters_are_nonfinite():
+    parameters, state, _ = fixed_point("easy")
+    broken = jax.tree.map(lambda leaf: leaf.at[(0,) * leaf.ndim].set(jnp.nan), parameters)
+    for name, settings in SOLVERS.items():
+        assert name_of(estimator(name, **settings)(broken, state).info.status) == "nonfinite"
+
+
+def test_direct_refuses_what_is_too_large():
+    parameters, state, _ = fixed_point("easy")
+    with pytest.raises(ValueError, match="the state has 117 unknowns, more than max_unknowns = 100"):
+        estimator("direct", max_unknowns=100)(parameters, state)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_certificate_bounds_the_error_and_is_not_idle(model):
+    parameters, state, _ = fixed_point(model)
+    judge = jax.jit(lambda p, x, w: certify(PROBLEM, notebook_objective, p, x, w))
+    for name, settings in (
+        ("truncated", {"sweeps": 4}),
+        ("truncated", {"sweeps": 12}),
+        ("fisher_cg", {"tolerance": 1e-4}),
+    ):
+        found = estimator(name, **settings)(parameters, state)
+        true = np.linalg.norm(ravel(found.gradient) - ravel(truth(model).gradient))
+        bound = float(judge(parameters, state, found.adjoint).bound)
+        assert true <= bound
+        assert bound <= 1e3 * true + 1e3 * EPS * np.linalg.norm(ravel(truth(model).gradient))
+
+
+def test_a_tolerance_is_traced():
+    parameters, state, _ = fixed_point("easy")
+    traces = []
+
+    @jax.jit
+    def solve(tolerance, objective_weight):
+        traces.append(1)
+        scaled = lambda p, posterior: objective_weight * notebook_objective(p, posterior)
+        return gradients.fisher_cg(PROBLEM, scaled, parameters, state, tolerance=tolerance).info.residual
+
+    loose, tight = solve(1e-2, 1.0), solve(1e-12, 2.0)
+    assert tight < loose
+    assert len(traces) == 1
+
+
+def test_implicit_state_carries_the_same_gradient():
+    parameters, state, _ = fixed_point("weak")
+    objective = linear(PROBLEM, seed=2)
+
+    def loss(p):
+        return objective(p, PROBLEM.posterior(p, gradients.implicit_state(PROBLEM, p, state, tolerance=1e-12)))
+
+    wanted = jax.jit(lambda p, x: gradients.direct(PROBLEM, objective, p, x))(parameters, state).gradient
+    assert error(jax.jit(jax.grad(loss))(parameters), wanted) <= 1e-9
+
+
+@pytest.mark.parametrize("flaw", [{"max_products": 2}, {"forward_tolerance": 1e-30}])
+def test_implicit_state_fails_loudly(flaw):
+    parameters, state, _ = fixed_point("weak")
+
+    def gradient(**how):
+        def loss(p):
+            posterior = PROBLEM.posterior(
+                p, gradients.implicit_state(PROBLEM, p, state, tolerance=1e-12, **flaw, **how)
+            )
+            return jnp.sum(posterior.gaussian.mean)
+
+        return jax.jit(jax.grad(loss))(parameters)
+
+    assert all(np.all(np.isnan(leaf)) for leaf in jax.tree.leaves(gradient().recognition))
+    with pytest.raises(Exception, match="implicit gradient failed"):
+        jax.block_until_ready(gradient(on_failure="raise"))

@@ -1,0 +1,135 @@
+"""The workflow as a user runs it: a small study, reruns of single boxes, failures."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parent.parent
+SMALL = ROOT / "tests" / "data" / "small.yaml"
+
+pytestmark = pytest.mark.slow
+
+
+def snakemake(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--directory", str(folder)]
+    command += ["--cores", "2", "--profile", str(ROOT / "profiles" / "default"), *arguments]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    return subprocess.run(command, capture_output=True, text=True, timeout=600, env=environment, check=False)
+
+
+def jobs(output: str) -> set[str]:
+    """The rules that a dry run would run."""
+    table = output.split("Job stats:", 1)[1] if "Job stats:" in output else ""
+    lines = [line.split() for line in table.splitlines()]
+    return {line[0] for line in lines if len(line) == 2 and line[1].isdigit()} - {"default", "all", "total"}
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("study")
+    shutil.copy(SMALL, folder / "config.yaml")
+    done = snakemake(folder)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return folder
+
+
+def change(folder: Path, *path: str, to) -> None:
+    config = yaml.safe_load((folder / "config.yaml").read_text())
+    place = config
+    for key in path[:-1]:
+        place = place[key]
+    place[path[-1]] = to
+    (folder / "config.yaml").write_text(yaml.safe_dump(config))
+
+
+def test_writes_every_file(study):
+    results = study / "results"
+    for name in (
+        "tiny/model.nc",
+        "tiny/inference/five.nc",
+        "tiny/inference/newton.nc",
+        "tiny/residual/five.nc",
+        "tiny/gradient/unrolled.nc",
+        "tiny/comparison.nc",
+        "report.html",
+        "figures/tiny/convergence.svg",
+        "figures/tiny/convergence.pdf",
+        "log/tiny/inference/five.log",
+        "benchmark/tiny/inference/five.tsv",
+    ):
+        assert (results / name).stat().st_size > 0, name
+    page = (results / "report.html").read_text()
+    assert "http" not in page.replace("http://www.w3.org/", "")  # nothing comes from the network
+    assert not list(study.rglob("*.part"))
+
+
+def test_a_second_run_does_nothing(study):
+    assert "Nothing to be done" in (snakemake(study, "--dry-run").stdout + snakemake(study, "--dry-run").stderr)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "rerun"),
+    [
+        (("inference", "five", "max_sweeps"), 6, {"infer", "residual", "report"}),
+        (("gradients", "unrolled", "sweeps"), 201, {"gradient", "compare", "report"}),
+        (("objective", "seed"), 3, {"gradient", "compare", "report"}),
+        (("title",), "Another title", {"report"}),
+        (("references",), ["fisher_cg"], {"compare", "report"}),
+    ],
+)
+def test_a_change_reruns_what_depends_on_it(study, path, value, rerun):
+    before = (study / "config.yaml").read_text()
+    try:
+        change(study, *path, to=value)
+        planned = snakemake(study, "--dry-run")
+        assert planned.returncode == 0, planned.stderr
+        assert jobs(planned.stdout + planned.stderr) == rerun
+    finally:
+        (study / "config.yaml").write_text(before)
+
+
+def test_one_box_alone(study):
+    target = study / "results/tiny/residual/five.nc"
+    target.unlink()
+    done = snakemake(study, "results/tiny/residual/five.nc")
+    assert done.returncode == 0, done.stderr
+    assert target.exists()
+    assert jobs(done.stdout + done.stderr) == {"residual"}
+
+
+def test_an_unknown_setting_names_the_known_ones(study):
+    failed = snakemake(study, "results/tiny/residual/seven.nc")
+    assert failed.returncode != 0
+    assert "no setting 'seven' in the configuration; expected one of: five, newton" in failed.stdout + failed.stderr
+
+
+def test_a_wrong_configuration_stops_before_any_job(tmp_path):
+    shutil.copy(SMALL, tmp_path / "config.yaml")
+    change(tmp_path, "inference", "five", to={"plugin": "coordinate_ascend", "max_sweeps": 5})
+    change(tmp_path, "references", to=["unroled"])
+    failed = snakemake(tmp_path)
+    output = failed.stdout + failed.stderr
+    assert failed.returncode != 0
+    assert "inference.five: no plugin 'coordinate_ascend' among inference; did you mean 'coordinate_ascent'?" in output
+    assert "references: no gradient setting 'unroled'; did you mean 'unrolled'?" in output
+    assert not (tmp_path / "results").exists()
+
+
+def test_a_failing_setting_leaves_the_others(study):
+    before = (study / "config.yaml").read_text()
+    try:
+        change(study, "gradients", "too_large", to={"plugin": "direct", "at": "newton", "max_unknowns": 1})
+        change(study, "gradients", "one_step", to={"plugin": "one_step", "at": "newton"})
+        failed = snakemake(study)
+        output = failed.stdout + failed.stderr
+        assert failed.returncode != 0
+        assert "direct: the state has 22 unknowns, more than max_unknowns = 1" in output
+        assert (study / "results/tiny/gradient/one_step.nc").exists()
+        assert not (study / "results/tiny/gradient/too_large.nc").exists()
+    finally:
+        (study / "config.yaml").write_text(before)
