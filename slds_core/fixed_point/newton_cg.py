@@ -40,6 +40,7 @@ def newton_cg(
     max_sweeps: int,
     tolerance: Float[Array, ""] | float = 1e-12,
     criterion: str = RESIDUAL,
+    switch: float = 0.01,
     forcing: float = 0.1,
     products_per_step: int = 60,
 ) -> Inference:
@@ -50,6 +51,8 @@ def newton_cg(
         parameters, state: its parameters and where to start.
         max_sweeps: limit on sweeps and Jacobian products together, each counted as one.
         tolerance, criterion: as for ``coordinate_ascent``.
+        switch: largest change of the state in a sweep below which Newton's steps begin; far from the fixed point plain sweeps gain
+            more for their price.
         forcing: relative residual of the first linear solves; it falls with the residual, for quadratic convergence in the end.
         products_per_step: most products in one linear solve.
 
@@ -83,18 +86,23 @@ def newton_cg(
         accepted = (progress.iterations == 0) | (bound >= best.bound - rounding)
         step = change(problem.state(posterior), state)
 
+        near = step.maximum < switch
+
         def solve():
             found = fisher_conjugate_gradients(
                 lambda direction: pull_response(direction)[0],
                 lambda direction: pull_fisher(direction)[0],
                 plain,
-                tolerance=jnp.minimum(forcing, step.maximum),
+                # as exact as quadratic convergence asks for, but no more than the last step needs
+                tolerance=jnp.maximum(jnp.minimum(forcing, step.maximum), 0.1 * tolerance / step.maximum),
                 max_products=products_per_step,
             )
             # where the bound curves upwards, Newton's step is none: sweep instead
             return where(found.positive, found.solution, plain), found.products
 
-        direction, products = lax.cond(accepted & (step.maximum >= tolerance), solve, lambda: (plain, jnp.array(0)))
+        direction, products = lax.cond(
+            near & accepted & (step.maximum >= tolerance), solve, lambda: (plain, jnp.array(0))
+        )
         taken = _Iterate(message, direction, plain, jnp.ones_like(bound), jnp.array(0), bound, posterior)
         patience = best.rejections < _REJECTIONS
         rejected = best._replace(

@@ -69,7 +69,8 @@ def linearise(problem: FixedPoint, objective: Objective, parameters: PyTree, sta
     explicit, right_hand_side = pull_back((jnp.ones_like(value), zeros_like(image)))
 
     def pull(adjoint):
-        return Pulled(*pull_back((jnp.zeros_like(value), adjoint)), None)
+        in_parameters, in_state = pull_back((jnp.zeros_like(value), adjoint))
+        return Pulled(in_parameters, in_state, None)
 
     return AdjointSystem(value, image, right_hand_side, explicit, pull, None)
 

@@ -33,6 +33,7 @@ class NewtonCG(_Iterative):
     """Newton's method on the message, each step by conjugate gradients in the Fisher metric, safeguarded by the bound."""
 
     tolerance: float = Field(1e-12, ge=0, description="stop when the criterion falls below it (units of the criterion)")
+    switch: float = Field(0.01, gt=0, description="largest change in a sweep below which Newton's steps begin")
     forcing: float = Field(0.1, gt=0, lt=1, description="relative residual of the first linear solves")
     products_per_step: int = Field(60, ge=1, description="most products in one linear solve")
 

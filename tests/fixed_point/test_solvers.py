@@ -44,22 +44,20 @@ def test_reaches_the_fixed_point(name, seed):
     assert jnp.allclose(PROBLEM.state(found.posterior), found.state, rtol=0, atol=0)
 
 
-@pytest.mark.parametrize("seed", range(4))
-def test_newton_needs_a_third_of_the_sweeps_where_they_are_slow(seed):
-    parameters, start = as_jax(random_slds(**HARD, seed=seed))
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "difficulty",
+    [
+        {"observation_precision": 0.1, "spread": 0.3, "stickiness": 0.25},
+        {"stickiness": 0.9},
+        {"spread": 0.15, "stickiness": 0.25, "missing_start": 30, "missing_length": 30},
+    ],
+)
+def test_newton_needs_a_third_of_the_sweeps_where_they_are_slow(difficulty):
+    parameters, start = as_jax(random_slds(time=100, latent=5, states=4, **difficulty))
     plain = solver("coordinate_ascent")(parameters, start)
-    rate = float(sweep_spectrum(PROBLEM, parameters, plain.state).eigenvalues[0])
-    if rate > 0.8:
-        assert 3 * int(solver("newton_cg")(parameters, start).sweeps) <= int(plain.sweeps)
-
-
-def test_at_least_one_of_those_problems_is_slow():
-    rates = []
-    for seed in range(4):
-        parameters, start = as_jax(random_slds(**HARD, seed=seed))
-        state = solver("coordinate_ascent")(parameters, start).state
-        rates.append(float(sweep_spectrum(PROBLEM, parameters, state).eigenvalues[0]))
-    assert max(rates) > 0.8
+    assert float(sweep_spectrum(PROBLEM, parameters, plain.state).eigenvalues[0]) > 0.8
+    assert 3 * int(solver("newton_cg")(parameters, start).sweeps) <= int(plain.sweeps)
 
 
 @pytest.mark.parametrize("name", ["newton_cg", "anderson"])
@@ -107,7 +105,7 @@ def test_spectrum_equals_the_dense_jacobian():
 
 
 def test_the_trace_contracts_at_the_leading_eigenvalue():
-    parameters, start = as_jax(random_slds(**HARD))
+    parameters, start = as_jax(random_slds(**HARD, seed=3))
     found = solver("coordinate_ascent")(parameters, start)
     changes = np.asarray(found.trace.residual.maximum)[: int(found.sweeps)]
     late = changes[(changes < 1e-8) & (changes > 1e-12)]
