@@ -15,6 +15,7 @@ class CGResult(eqx.Module):
     """Where conjugate gradients stopped, and why."""
 
     solution: PyTree
+    residual: PyTree  # u - (I - S F) y, by its recursion
     products: Int[Array, ""]  # applications of S F
     positive: Bool[Array, ""]  # whether every direction had positive curvature
     exhausted: Bool[Array, ""]  # whether the products ran out first
@@ -70,5 +71,5 @@ def fisher_conjugate_gradients(
         return y, residual, fisher_residual, direction, fisher_direction, next_squared, products + 1, positive
 
     start = zeros_like(right_hand_side), right_hand_side, image, right_hand_side, image, first, jnp.array(0), first >= 0
-    y, *_, squared, products, positive = lax.while_loop(unfinished, step, start)
-    return CGResult(y, products, positive, (squared > tolerance**2 * first) & positive)
+    y, residual, *_, squared, products, positive = lax.while_loop(unfinished, step, start)
+    return CGResult(y, residual, products, positive, (squared > tolerance**2 * first) & positive)

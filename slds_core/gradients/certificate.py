@@ -21,7 +21,7 @@ from slds_core.fixed_point.interface import FixedPoint, MeanField
 from slds_core.fixed_point.lanczos import lanczos, random_direction
 from slds_core.gradients.linearisation import linearise
 from slds_core.gradients.result import Objective
-from slds_core.trees import add, all_finite, inner, norm, subtract
+from slds_core.trees import all_finite, inner, norm, subtract
 
 _RATE_PRODUCTS = 40
 _GAIN_PRODUCTS = 12
@@ -61,8 +61,8 @@ def certify(
 
     def judge(point):
         local = linearise(problem, objective, parameters, point)
-        pulled = local.pull(adjoint)
-        return add(local.explicit, pulled.parameters), add(subtract(local.right_hand_side, adjoint), pulled.state)
+        pulled = local.pull(adjoint, 1.0)
+        return pulled.parameters, subtract(pulled.state, adjoint)
 
     # the same at the state and one sweep on: mapped, so that it is compiled once
     points = jax.tree.map(lambda a, b: jnp.stack([a, b]), state, system.image)

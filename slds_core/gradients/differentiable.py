@@ -81,8 +81,7 @@ def _backward(problem: MeanField, settings: _Settings, kept: Any, cotangent: PyT
         tolerance=settings.tolerance,
         max_products=settings.max_products,
     )
-    # one sweep of the adjoint cleans it of what the Fisher norm does not see
-    adjoint = add(cotangent, system.transposed(found.solution))
+    adjoint = add(found.solution, found.residual)  # cleaned of what the Fisher norm does not see
     pulled = system.pull(adjoint)
     leftover = norm(add(subtract(cotangent, adjoint), pulled.state))
     solved = leftover <= 10 * settings.tolerance * norm(cotangent)

@@ -4,7 +4,9 @@ from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
+from jax import lax
 from jaxtyping import Array, Bool, Float, Int, PyTree
 
 from slds_core.fixed_point.interface import FixedPoint
@@ -12,8 +14,9 @@ from slds_core.fixed_point.residual import change
 from slds_core.gradients.certificate import certify
 from slds_core.gradients.linearisation import AdjointSystem, linearise
 from slds_core.gradients.result import AdjointInfo, Gradient, GradientStatus, Objective
-from slds_core.trees import add, all_finite, norm, subtract
-from slds_core.trees import scale as scale_by
+from slds_core.trees import all_finite, norm, subtract
+
+_ROUNDING = 100  # units of rounding, relative to the gradient, below which a residual's effect on it counts as none
 
 
 class Solution(eqx.Module):
@@ -53,13 +56,23 @@ def implicit_gradient(
         forward_tolerance: largest change of the state in one more sweep at which it still counts as a fixed point.
         certified: whether to bound the gradient's error too (docs/theory.md, section "Adjoint"); costs some dozens of products.
     """
-    system = _without_rounding(linearise(problem, objective, parameters, state))
+    system = linearise(problem, objective, parameters, state)
     solved = solve(system)
-    pulled = system.pull(solved.adjoint)
-    gradient = add(system.explicit, pulled.parameters)
-    leftover = add(subtract(system.right_hand_side, solved.adjoint), pulled.state)
+
+    def pull(carry, _):
+        cotangent, weight = carry
+        pulled = system.pull(cotangent, weight)
+        # with weight one: the gradient, and u + Jᵀ w beside w; with weight zero: what the residual does to the gradient
+        leftover = subtract(pulled.state, cotangent)
+        return (leftover, jnp.zeros_like(weight)), (pulled.parameters, norm(leftover), norm(pulled.parameters))
+
+    # the same backward pass twice, compiled once
+    _, (pulled, leftovers, sizes) = lax.scan(pull, (solved.adjoint, jnp.ones_like(system.value)), None, length=2)
+    gradient = jax.tree.map(lambda leaf: leaf[0], pulled)
     scale = norm(system.right_hand_side)
-    residual = norm(leftover) / jnp.where(scale > 0, scale, 1)
+    residual = leftovers[0] / jnp.where(scale > 0, scale, 1)
+    # a right-hand side that is all rounding, as the bound's own at its maximum, has no solution to a relative tolerance
+    invisible = sizes[1] <= _ROUNDING * jnp.finfo(sizes.dtype).eps * sizes[0]
     forward = change(system.image, state).maximum
     finite = all_finite((system.value, gradient, residual, forward))
 
@@ -68,7 +81,7 @@ def implicit_gradient(
     else:
         short = GradientStatus.where(solved.exhausted, GradientStatus.product_limit, GradientStatus.stagnated)
         # a recursion's own residual drifts from the true one by rounding: one decimal of grace, no more
-        status = GradientStatus.where(residual <= 10 * tolerance, GradientStatus.solved, short)
+        status = GradientStatus.where((residual <= 10 * tolerance) | invisible, GradientStatus.solved, short)
         status = GradientStatus.where(solved.positive, status, GradientStatus.not_positive)
     status = GradientStatus.where(forward <= forward_tolerance, status, GradientStatus.not_a_fixed_point)
     status = GradientStatus.where(finite, status, GradientStatus.nonfinite)
@@ -77,15 +90,3 @@ def implicit_gradient(
         certificate = certify(problem, objective, parameters, state, solved.adjoint).bound
     info = AdjointInfo(status, solved.products + 2, residual, forward, certificate)
     return Gradient(system.value, gradient, info, solved.adjoint)
-
-
-def _without_rounding(system: AdjointSystem) -> AdjointSystem:
-    """Returns the system with a right-hand side of zero where that is all rounding, as for the bound itself at its maximum.
-
-    Solvers iterate on a right-hand side of noise until they break down. It is noise if its effect on the gradient, the explicit
-    part beside it, is below rounding; what is dropped is then below what the sum can show.
-    """
-    effect = norm(system.pull(system.right_hand_side).parameters)
-    visible = effect > 10 * jnp.finfo(effect.dtype).eps * norm(system.explicit)
-    cleaned = scale_by(jnp.where(visible, 1.0, 0.0), system.right_hand_side)
-    return eqx.tree_at(lambda s: s.right_hand_side, system, cleaned)

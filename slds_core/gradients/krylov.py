@@ -10,7 +10,7 @@ from slds_core.fixed_point.interface import FixedPoint, MeanField
 from slds_core.gradients.implicit import Solution, implicit_gradient, solution
 from slds_core.gradients.linearisation import AdjointSystem
 from slds_core.gradients.result import Gradient, Objective
-from slds_core.trees import norm, scale, where, zeros_like
+from slds_core.trees import add, norm, scale, where, zeros_like
 
 
 def bicgstab(
@@ -141,9 +141,9 @@ def fisher_cg(
         found = fisher_conjugate_gradients(
             system.response, system.fisher, system.right_hand_side, tolerance=tolerance, max_products=max_products
         )
-        # What F maps to zero, the Fisher norm does not see; one sweep of the adjoint cleans the Euclidean residual of it.
-        cleaned = jax.tree.map(jnp.add, system.right_hand_side, system.transposed(found.solution))
-        return solution(cleaned, found.products + 1, exhausted=found.exhausted, positive=found.positive)
+        # What F maps to zero, the Fisher norm does not see: u + S F y, which is y and its residual, has none of it left.
+        cleaned = add(found.solution, found.residual)
+        return solution(cleaned, found.products, exhausted=found.exhausted, positive=found.positive)
 
     return implicit_gradient(
         problem,

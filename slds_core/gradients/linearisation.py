@@ -28,7 +28,7 @@ class AdjointSystem(eqx.Module):
     image: PyTree  # Φ(θ, x)
     right_hand_side: PyTree  # u
     explicit: PyTree  # ∂ℓ/∂θ, the state held fixed
-    pull: Callable[[Any], "Pulled"]  # one backward pass from a cotangent of Φ
+    pull: Callable[..., "Pulled"]  # one backward pass from a cotangent of Φ and, if asked, from the objective too
     response: Callable[[Any], Any] | None  # o ↦ S o, where the model is a mean field
 
     def transposed(self, adjoint: PyTree) -> PyTree:
@@ -49,11 +49,11 @@ class AdjointSystem(eqx.Module):
 
 
 class Pulled(NamedTuple):
-    """What one backward pass from a cotangent ``w`` of the sweep yields."""
+    """What one backward pass yields, from a cotangent ``w`` of the sweep and a weight, zero or one, of the objective."""
 
-    parameters: PyTree  # (∂Φ/∂θ)ᵀ w
-    state: PyTree  # Jᵀ w
-    message: PyTree  # F w; None where the model is no mean field
+    parameters: PyTree  # (∂Φ/∂θ)ᵀ w + weight · ∂ℓ/∂θ
+    state: PyTree  # Jᵀ w + weight · u
+    message: PyTree  # F w, with weight zero; None where the model is no mean field
 
 
 def linearise(problem: FixedPoint, objective: Objective, parameters: PyTree, state: PyTree) -> AdjointSystem:
@@ -68,8 +68,8 @@ def linearise(problem: FixedPoint, objective: Objective, parameters: PyTree, sta
     (value, image), pull_back = jax.vjp(joint, parameters, state)
     explicit, right_hand_side = pull_back((jnp.ones_like(value), zeros_like(image)))
 
-    def pull(adjoint):
-        in_parameters, in_state = pull_back((jnp.zeros_like(value), adjoint))
+    def pull(adjoint, weight=0.0):
+        in_parameters, in_state = pull_back((jnp.full_like(value, weight), adjoint))
         return Pulled(in_parameters, in_state, None)
 
     return AdjointSystem(value, image, right_hand_side, explicit, pull, None)
@@ -88,8 +88,8 @@ def _linearise_mean_field(problem: MeanField, objective: Objective, parameters: 
     silence = zeros_like(message)
     explicit, right_hand_side, _ = pull_back((jnp.ones_like(value), zeros_like(image), silence))
 
-    def pull(adjoint):
-        in_parameters, in_state, in_message = pull_back((jnp.zeros_like(value), adjoint, silence))
+    def pull(adjoint, weight=0.0):
+        in_parameters, in_state, in_message = pull_back((jnp.full_like(value, weight), adjoint, silence))
         return Pulled(in_parameters, in_state, in_message)
 
     def response(direction):

@@ -12,7 +12,7 @@ Objective = Callable[[PyTree, PyTree], Float[Array, ""]]
 class GradientStatus(eqx.Enumeration):
     """How an estimator ended. The message says what happened and what to try."""
 
-    solved = "The true residual of the adjoint system met the tolerance, at a fixed point."
+    solved = "The true residual met the tolerance, or its effect on the gradient is below rounding; and the state is a fixed point."
     exact_derivative = (
         "The exact derivative of a finite number of sweeps; whether that is the fixed point's is for the certificate or a "
         "witness to say."

@@ -152,13 +152,18 @@ def test_the_bound_itself_needs_no_adjoint():
         ("bicgstab", {"tolerance": 1e-12, "max_products": 4}, "product_limit"),
         ("gmres", {"tolerance": 1e-12, "max_products": 4, "restart": 3}, "product_limit"),
         ("richardson", {"tolerance": 1e-12, "max_products": 4}, "product_limit"),
-        ("bicgstab", {"tolerance": 1e-30, "max_products": 400}, "stagnated|product_limit|nonfinite"),
-        ("fisher_cg", {"tolerance": 1e-30, "max_products": 400}, "stagnated|product_limit|not_positive"),
     ],
 )
 def test_a_solver_that_stops_short_says_so(name, settings, status):
     parameters, state, _ = fixed_point("weak")
-    assert name_of(estimator(name, **settings)(parameters, state).info.status) in status.split("|")
+    assert name_of(estimator(name, **settings)(parameters, state).info.status) == status
+
+
+def test_a_tolerance_below_rounding_ends_at_rounding():
+    parameters, state, _ = fixed_point("weak")
+    found = estimator("fisher_cg", tolerance=1e-30, max_products=400)(parameters, state)
+    assert error(found.gradient, truth("weak").gradient) <= 1e-12
+    assert name_of(found.info.status) == "solved"  # what is left cannot be seen in the gradient
 
 
 def test_an_unconverged_state_is_no_fixed_point():
