@@ -78,13 +78,17 @@ def notebook_model() -> tuple[SLDSPotentials, Float[Array, "transition state"]]:
     The recognition potentials are computed in float32, as the original does, and then widened.
     """
     with jax.enable_x64(True), jax.threefry_partitionable(False):
-        initialise, inputs = jax.random.split(jax.random.PRNGKey(SEED), 2)
-        observed = jax.random.normal(inputs, (TIME, OBSERVED))
-        (quadratic, linear), _ = Encoder(LATENT).init_with_output(initialise, observed)
-        noise, _ = GlobalFactors(LATENT, STATES).init_with_output(initialise)
-        start = jax.random.dirichlet(jax.random.PRNGKey(SEED), jnp.full(STATES, 0.1), (TIME - 1,))
-        recognition = RecognitionPotentials(quadratic.astype(jnp.float64), linear.astype(jnp.float64))
-        return expected_potentials(recognition, *_factors(noise)), start
+        return jax.jit(_build)()  # one compilation instead of a hundred small ones
+
+
+def _build() -> tuple[SLDSPotentials, Float[Array, "transition state"]]:
+    initialise, inputs = jax.random.split(jax.random.PRNGKey(SEED), 2)
+    observed = jax.random.normal(inputs, (TIME, OBSERVED))
+    (quadratic, linear), _ = Encoder(LATENT).init_with_output(initialise, observed)
+    noise, _ = GlobalFactors(LATENT, STATES).init_with_output(initialise)
+    start = jax.random.dirichlet(jax.random.PRNGKey(SEED), jnp.full(STATES, 0.1), (TIME - 1,))
+    recognition = RecognitionPotentials(quadratic.astype(jnp.float64), linear.astype(jnp.float64))
+    return expected_potentials(recognition, *_factors(noise)), start
 
 
 def _factors(noise: Float[Array, "state latent input"]):

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import platform
 from functools import cache
 from importlib.metadata import version
@@ -53,5 +54,6 @@ def provenance(stage: str, *, settings: dict[str, Any], precision: str, backend:
         "code_hash": code_hash(stage),
         "precision": precision,
         "platform": f"{backend}, {platform.system()} {platform.machine()}, Python {platform.python_version()}",
+        "xla_flags": os.environ.get("XLA_FLAGS", ""),
         "packages": {package: version(package) for package in _PACKAGES},
     }

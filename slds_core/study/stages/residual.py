@@ -2,12 +2,14 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
 import xarray as xr
 
-from slds_core.fixed_point import FixedPoint, MeanField, fixed_point_residual, sweep_spectrum
+from slds_core.fixed_point import FixedPoint, MeanField, Residual, Spectrum, sweep_spectrum
+from slds_core.fixed_point.residual import change
 from slds_core.gradients.linearisation import linearise
 from slds_core.objectives.generic import elbo
 from slds_core.study import store
@@ -35,13 +37,13 @@ def residual(model: Path, inference: Path, name: str, output: Path) -> str:
     stored = read_model(model)
     problem, parameters = stored.problem, stored.parameters
     state = read_state(inference, problem)
-    measured = jax.jit(lambda *arguments: fixed_point_residual(problem, *arguments))(parameters, state)
+    measured, defect, spectrum = jax.jit(lambda *arguments: _measure(problem, *arguments))(parameters, state)
     variables = {
         "residual_mean": store.variable((), measured.mean, "mean absolute change of the state in one more sweep"),
         "residual_max": store.variable((), measured.maximum, "largest absolute change of the state in one more sweep"),
         "envelope_defect": store.variable(
             (),
-            _envelope_defect(problem, parameters, state),
+            defect,
             "what one adjoint step would add to the gradient of the bound, relative to it: zero at an exact fixed point",
         ),
         "measured_rate": store.variable(
@@ -51,8 +53,7 @@ def residual(model: Path, inference: Path, name: str, output: Path) -> str:
         ),
     }
     rate = float("nan")
-    if isinstance(problem, MeanField) and sum(leaf.size for leaf in jax.tree.leaves(state)):
-        spectrum = jax.jit(lambda *arguments: sweep_spectrum(problem, *arguments))(parameters, state)
+    if spectrum is not None:
         rate = float(spectrum.eigenvalues[0])
         variables |= {
             "eigenvalue": store.variable("ritz", spectrum.eigenvalues, "leading eigenvalues of the sweep's Jacobian"),
@@ -64,12 +65,14 @@ def residual(model: Path, inference: Path, name: str, output: Path) -> str:
     return f"mean {float(measured.mean):.3e}, largest {float(measured.maximum):.3e}, contraction rate {rate:.4f}"
 
 
-def _envelope_defect(problem: FixedPoint, parameters, state) -> jax.Array:
-    def defect(parameters, state):
-        system = linearise(problem, elbo(problem), parameters, state)
-        return norm(system.pull(system.right_hand_side).parameters) / norm(system.explicit)
-
-    return jax.jit(defect)(parameters, state)
+def _measure(problem: FixedPoint, parameters: Any, state: Any) -> tuple[Residual, jax.Array, Spectrum | None]:
+    """Returns residual, envelope defect and spectrum: one program, compiled once."""
+    system = linearise(problem, elbo(problem), parameters, state)
+    defect = norm(system.pull(system.right_hand_side).parameters) / norm(system.explicit)
+    spectrum = None
+    if isinstance(problem, MeanField) and sum(leaf.size for leaf in jax.tree.leaves(state)):
+        spectrum = sweep_spectrum(problem, parameters, state)
+    return change(system.image, state), defect, spectrum
 
 
 def _measured_rate(inference: xr.Dataset) -> float:
