@@ -19,7 +19,7 @@ from slds_core.report.claims import CLAIMS, draw_claims
 from slds_core.report.load import ModelResults, load_results, settings
 from slds_core.report.notebook import notebook_table
 from slds_core.report.rows import convergence_rows, gradient_rows
-from slds_core.report.svg import to_svg
+from slds_core.report.svg import render_svg, to_element
 from slds_core.study.errors import StudyError
 
 
@@ -158,14 +158,16 @@ def _draw(results: ModelResults) -> Iterator[tuple[str, Figure]]:
 
 
 def _picture(place: str, key: str, caption: str, figure: Figure, folder: Path | None) -> Picture:
+    document = render_svg(figure)
     if folder is not None:
         target = folder / place
         target.mkdir(parents=True, exist_ok=True)
-        for suffix in ("svg", "pdf"):
-            dates = {"Date": None} if suffix == "svg" else {"CreationDate": None}
-            figure.savefig(target / f"{key}.{suffix}", metadata=dates)
+        (target / f"{key}.svg").write_text(document, encoding="utf-8")
+        figure.savefig(target / f"{key}.pdf", metadata={"CreationDate": None})
     name = html.escape(f"{place}-{key}".replace(" ", "-"))
-    return Picture(f"{place}/{key}", caption, to_svg(figure, name, html.escape(caption)))
+    return Picture(
+        f"{place}/{key}", caption, to_element(document, figure.get_size_inches()[0], name, html.escape(caption))
+    )
 
 
 def _provenance(results: dict[str, ModelResults]) -> dict[str, str]:

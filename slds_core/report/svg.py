@@ -9,18 +9,23 @@ _PIXELS_PER_INCH = 136  # eight inches fill the text column
 _INK = "#1f2328"  # the style sheet's; becomes the page's own colour, light or dark
 
 
-def to_svg(figure: Figure, name: str, alternative_text: str) -> str:
-    """Returns a figure as an SVG element.
+def render_svg(figure: Figure) -> str:
+    """Returns a figure as an SVG document."""
+    stream = io.StringIO()
+    figure.savefig(stream, format="svg", metadata={"Date": None, "Creator": None})
+    return stream.getvalue()
+
+
+def to_element(document: str, width: float, name: str, alternative_text: str) -> str:
+    """Returns an SVG document as an element of a page.
 
     Args:
-        figure: the figure.
+        document: the document.
+        width: of the figure, in inches.
         name: unique in the page; prefixes all ids.
         alternative_text: what the figure shows, for those who cannot see it. Must be safe in HTML.
     """
-    stream = io.StringIO()
-    figure.savefig(stream, format="svg", metadata={"Date": None, "Creator": None})
-    text = stream.getvalue()
-    text = text[text.index("<svg") :]
+    text = document[document.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>\s*", "", text, flags=re.DOTALL)
     text = re.sub(r'\bid="', f'id="{name}-', text)
     text = re.sub(r"url\(#", f"url(#{name}-", text)
@@ -33,7 +38,7 @@ def to_svg(figure: Figure, name: str, alternative_text: str) -> str:
     )
     text = text.replace(_INK, "currentColor")
     # as wide as the page for a full-width figure, in proportion for a narrower one
-    widest = round(figure.get_size_inches()[0] * _PIXELS_PER_INCH)
+    widest = round(width * _PIXELS_PER_INCH)
     attributes = (
         f'role="img" aria-label="{alternative_text}" style="max-width: {widest}px; min-width: min(34rem, {widest}px)"'
     )

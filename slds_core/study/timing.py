@@ -20,7 +20,7 @@ class Measurement:
     temporary_bytes: int  # of the compiled program, from XLA's own analysis; deterministic
 
 
-def measure(function: Callable, *arguments: Any, repeats: int = 1, budget: float = 2.0) -> Measurement:
+def measure(function: Callable, *arguments: Any, repeats: int = 1, budget: float = 1.0) -> Measurement:
     """Returns a function's result and cost.
 
     Args:
