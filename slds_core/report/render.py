@@ -159,6 +159,7 @@ def _draw(results: ModelResults) -> Iterator[tuple[str, Figure]]:
 
 def _picture(place: str, key: str, caption: str, figure: Figure, folder: Path | None) -> Picture:
     document = render_svg(figure)
+    figure.set_layout_engine("none")  # as laid out just now; again for the PDF would double the time
     if folder is not None:
         target = folder / place
         target.mkdir(parents=True, exist_ok=True)
