@@ -34,9 +34,9 @@ wildcard_constraints:
 
 
 def plugin(setting, plugin="--plugin", parameter="--set"):
-    """The options that name a setting's plugin and its parameters."""
+    """The options that name a setting's plugin and its parameters, sorted: their order in the file changes nothing."""
     options = [plugin, setting.plugin]
-    for key, value in setting.parameters.items():
+    for key, value in sorted(setting.parameters.items()):
         options += [
             parameter,
             f"{key}={value if isinstance(value, str) else json.dumps(value)}",

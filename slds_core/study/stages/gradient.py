@@ -17,7 +17,7 @@ from slds_core.study.timing import measure
 from slds_core.study.trees import named_fields, to_variables
 
 PREFIX = "gradient"
-_REPEATS = 9
+_REPEATS = 5
 
 
 def gradient(
