@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Float, Int, PyTree
 
-from slds_core.trees import add_scaled, inner, subtract, zeros_like
+from slds_core.trees import add_scaled, inner, norm, subtract, zeros_like
 
 
 class CGResult(eqx.Module):
@@ -49,17 +49,20 @@ def fisher_conjugate_gradients(
     first = inner(right_hand_side, image)
 
     def unfinished(carry):
-        *_, squared, products, positive = carry
-        return (squared > tolerance**2 * first) & (products < max_products) & positive
+        *_, squared, products, alive, _ = carry
+        return (squared > tolerance**2 * first) & (products < max_products) & alive
 
     def step(carry):
-        y, residual, fisher_residual, direction, fisher_direction, squared, products, _ = carry
+        y, residual, fisher_residual, direction, fisher_direction, squared, products, _, _ = carry
         bent = response(fisher_direction)
         operated = subtract(direction, bent)
         fisher_operated = subtract(fisher_direction, fisher(bent))
         curvature = inner(direction, fisher_operated)
-        positive = curvature > 0
-        length = jnp.where(positive, squared / jnp.where(positive, curvature, 1), 0)
+        alive = curvature > 0
+        # The recursions of F r and F p keep the rounding of their first values, which in the end can turn a curvature
+        # negative: that ends the iteration, but proves nothing.
+        rounding = 100 * jnp.finfo(curvature.dtype).eps * norm(direction) * norm(image)
+        length = jnp.where(alive, squared / jnp.where(alive, curvature, 1), 0)
         y = add_scaled(y, length, direction)
         residual = add_scaled(residual, -length, operated)
         fisher_residual = add_scaled(fisher_residual, -length, fisher_operated)
@@ -68,8 +71,28 @@ def fisher_conjugate_gradients(
         ratio = next_squared / squared
         direction = add_scaled(residual, ratio, direction)
         fisher_direction = add_scaled(fisher_residual, ratio, fisher_direction)
-        return y, residual, fisher_residual, direction, fisher_direction, next_squared, products + 1, positive
+        return (
+            y,
+            residual,
+            fisher_residual,
+            direction,
+            fisher_direction,
+            next_squared,
+            products + 1,
+            alive,
+            curvature >= -rounding,
+        )
 
-    start = zeros_like(right_hand_side), right_hand_side, image, right_hand_side, image, first, jnp.array(0), first >= 0
-    y, residual, *_, squared, products, positive = lax.while_loop(unfinished, step, start)
-    return CGResult(y, residual, products, positive, (squared > tolerance**2 * first) & positive)
+    start = (
+        zeros_like(right_hand_side),
+        right_hand_side,
+        image,
+        right_hand_side,
+        image,
+        first,
+        jnp.array(0),
+        first > 0,
+        first >= 0,
+    )
+    y, residual, *_, squared, products, alive, positive = lax.while_loop(unfinished, step, start)
+    return CGResult(y, residual, products, positive, (squared > tolerance**2 * first) & alive)
