@@ -162,7 +162,7 @@ def test_affine_model_by_hand(estimator):
     np.testing.assert_allclose(found.gradient["matrix"], np.outer(adjoint, x), rtol=1e-12)
 
 
-@pytest.mark.parametrize(("tolerance", "max_products"), [(1e-12, 2), (1e-12, 4), (1e-30, 200)])
+@pytest.mark.parametrize(("tolerance", "max_products"), [(1e-12, 2), (1e-12, 4)])
 def test_a_missed_tolerance_is_not_called_solved(tolerance, max_products):
     parameters, start = slds(*SIZE)
     state = infer(parameters, start).state
