@@ -26,41 +26,50 @@ def lanczos(product: Callable[[Any], tuple[Any, Any]], start: PyTree, *, steps: 
         product: ``v ↦ (operator v, metric v)``, linear maps of trees like ``start``; the metric is symmetric and positive
             semidefinite. One function, since the two often share their work.
         start: the first direction; what is orthogonal to it stays unseen.
-        steps: most products.
+        steps: most dimensions of the Krylov space; it takes one product more.
 
     References:
-        Parlett (1998), "The symmetric eigenvalue problem", §13.2, with full reorthogonalisation.
+        Parlett (1998), "The symmetric eigenvalue problem", §11.3 (Rayleigh and Ritz) and §13 (the Krylov space). The basis is
+        orthonormal in the Euclidean sense: where the metric is singular, a basis orthonormal in the metric would be all rounding.
     """
     flat, unravel = ravel_pytree(start)
     steps = min(steps, flat.size)
     rounding = 100 * jnp.finfo(flat.dtype).eps
 
     def extend(carry, k):
-        basis, images, vector, magnitude = carry
+        basis, vector, magnitude = carry
+        length = jnp.linalg.norm(vector)
+        alive = length > rounding * magnitude  # a remainder at rounding level is no direction: the space is exhausted
+        vector = jnp.where(alive, vector / jnp.where(alive, length, 1), 0)
         operated, image = (ravel_pytree(tree)[0] for tree in product(unravel(vector)))
-        length = jnp.sqrt(jnp.maximum(jnp.vdot(vector, image), 0))
-        # a remainder at rounding level is no direction: the space is exhausted
-        alive = length > rounding * magnitude
-        unit = jnp.where(alive, 1 / jnp.where(alive, length, 1), 0)
-        vector, image, operated = unit * vector, unit * image, unit * operated
-        basis, images = basis.at[k].set(vector), images.at[k].set(image)
-        diagonal = jnp.vdot(image, operated)
+        basis = basis.at[k].set(vector)
+        remainder = operated
         for _ in range(2):  # twice is enough
-            operated = operated - basis.T @ (images @ operated)
-        # at the start any length will do; later, lengths are measured against the operator's size
-        magnitude = jnp.maximum(magnitude, jnp.abs(diagonal) + jnp.where(k > 0, length, 0))
-        return (basis, images, operated, magnitude), (diagonal, jnp.where(alive, length, 0))
+            remainder = remainder - basis.T @ (basis @ remainder)
+        magnitude = jnp.maximum(magnitude, jnp.linalg.norm(operated))
+        return (basis, remainder, magnitude), (operated, image, alive)
 
-    nothing = jnp.zeros((steps, flat.size), flat.dtype)
-    carry = nothing, nothing, flat, jnp.zeros((), flat.dtype)
-    (_, _, remainder, _), (diagonal, lengths) = lax.scan(extend, carry, jnp.arange(steps))
-    beside = lengths[1:]
-    matrix = jnp.diag(diagonal) + jnp.diag(beside, 1) + jnp.diag(beside, -1)
-    values, vectors = jnp.linalg.eigh(matrix)
+    # one product more than the space has dimensions: the metric along what the space leaves out
+    nothing = jnp.zeros((steps + 1, flat.size), flat.dtype)
+    carry = nothing, flat, jnp.zeros((), flat.dtype)
+    (basis, _, _), (operated, images, alive) = lax.scan(extend, carry, jnp.arange(steps + 1))
+    metric = _symmetric(basis @ images.T)
+    operator = operated[:steps] @ basis.T  # row k: the coefficients of the image of basis vector k
+
+    # The metric may all but vanish along some directions, where its own rounding decides; they are left out.
+    lengths, axes = jnp.linalg.eigh(metric[:steps, :steps])
+    kept = lengths > rounding * lengths[-1]
+    axes = jnp.where(kept, axes / jnp.sqrt(jnp.where(kept, lengths, 1)), 0)
+    values, vectors = jnp.linalg.eigh(_symmetric(axes.T @ (operator @ metric)[:, :steps] @ axes))
     order = jnp.argsort(-values)
-    # what the space leaves out, in the Euclidean norm for want of a further product; zero once the space is exhausted
-    last = jnp.where(lengths[-1] > 0, jnp.linalg.norm(remainder), 0)
-    return Spectrum(values[order], jnp.abs(vectors[-1] * last)[order], jnp.sum(jnp.cumprod(lengths > 0)))
+    values, vectors = values[order], (axes @ vectors)[:, order]
+    leftover = vectors.T @ operator - values[:, None] * jnp.pad(vectors.T, ((0, 0), (0, 1)))
+    squared = jnp.sum((leftover @ metric) * leftover, axis=1)
+    return Spectrum(values, jnp.sqrt(jnp.maximum(squared, 0)), jnp.minimum(jnp.sum(alive), steps))
+
+
+def _symmetric(matrix: Float[Array, "size size"]) -> Float[Array, "size size"]:
+    return 0.5 * (matrix + matrix.T)
 
 
 def random_direction(tree: PyTree) -> PyTree:

@@ -16,6 +16,7 @@ from slds_core.gradients.linearisation import AdjointSystem, linearise
 from slds_core.gradients.result import AdjointInfo, Gradient, GradientStatus, Objective
 from slds_core.trees import all_finite, norm, subtract
 
+GRACE = 10  # times the tolerance that a true residual may be: recursions drift from it by rounding
 _ROUNDING = 100  # units of rounding, relative to the gradient, below which a residual's effect on it counts as none
 
 
@@ -80,8 +81,7 @@ def implicit_gradient(
         status = GradientStatus.approximate
     else:
         short = GradientStatus.where(solved.exhausted, GradientStatus.product_limit, GradientStatus.stagnated)
-        # a recursion's own residual drifts from the true one by rounding: one decimal of grace, no more
-        status = GradientStatus.where((residual <= 10 * tolerance) | invisible, GradientStatus.solved, short)
+        status = GradientStatus.where((residual <= GRACE * tolerance) | invisible, GradientStatus.solved, short)
         status = GradientStatus.where(solved.positive, status, GradientStatus.not_positive)
     status = GradientStatus.where(forward <= forward_tolerance, status, GradientStatus.not_a_fixed_point)
     status = GradientStatus.where(finite, status, GradientStatus.nonfinite)

@@ -3,11 +3,12 @@
 import jax
 import jax.numpy as jnp
 import lineax as lx
-from jaxtyping import Array, Float, PyTree
+from jax import lax
+from jaxtyping import Array, Float, Int, PyTree
 
 from slds_core.fixed_point.conjugate_gradients import fisher_conjugate_gradients
 from slds_core.fixed_point.interface import FixedPoint, MeanField
-from slds_core.gradients.implicit import Solution, implicit_gradient, solution
+from slds_core.gradients.implicit import GRACE, Solution, implicit_gradient, solution
 from slds_core.gradients.linearisation import AdjointSystem
 from slds_core.gradients.result import Gradient, Objective
 from slds_core.trees import add, norm, scale, where, zeros_like
@@ -123,7 +124,8 @@ def fisher_cg(
         objective, parameters, state, forward_tolerance, certified: as for ``bicgstab``.
         tolerance: residual at which to stop, relative to the right-hand side, in the Fisher norm and then, by the true
             residual, in the Euclidean one.
-        max_products: most products with the sweep's transposed Jacobian, one an iteration.
+        max_products: most products with the sweep's transposed Jacobian: one an iteration, and one for the true residual, from
+            which iterations start anew where rounding has kept them from the tolerance.
 
     Raises:
         ValueError: ``max_products`` is below 1.
@@ -137,13 +139,7 @@ def fisher_cg(
         raise TypeError(f"fisher_cg needs a mean-field model with Fisher products, found {type(problem).__name__}")
 
     def solve(system: AdjointSystem) -> Solution:
-        assert system.response is not None
-        found = fisher_conjugate_gradients(
-            system.response, system.fisher, system.right_hand_side, tolerance=tolerance, max_products=max_products
-        )
-        # What F maps to zero, the Fisher norm does not see: u + S F y, which is y and its residual, has none of it left.
-        cleaned = add(found.solution, found.residual)
-        return solution(cleaned, found.products, exhausted=found.exhausted, positive=found.positive)
+        return solve_fisher_cg(system, tolerance, max_products)
 
     return implicit_gradient(
         problem,
@@ -155,6 +151,44 @@ def fisher_cg(
         forward_tolerance=forward_tolerance,
         certified=certified,
     )
+
+
+def solve_fisher_cg(
+    system: AdjointSystem, tolerance: Float[Array, ""] | float, max_products: Int[Array, ""] | int
+) -> Solution:
+    """Returns the adjoint of a mean-field model's system, to a true residual of ``tolerance`` relative to the right-hand side.
+
+    Conjugate gradients, started anew on the true residual where rounding in their recursions has kept them from the tolerance.
+    """
+    response = system.response
+    assert response is not None
+    target = tolerance * norm(system.right_hand_side)
+
+    def unfinished(carry):
+        _, residual, products, gained, positive = carry
+        return (norm(residual) > GRACE * target) & (products < max_products) & gained & positive
+
+    def correct(carry):
+        # Recursions keep the rounding of their first values: solving anew for what the true residual leaves removes it.
+        adjoint, residual, products, _, _ = carry
+        size = norm(residual)
+        found = fisher_conjugate_gradients(
+            response, system.fisher, residual, tolerance=target / size, max_products=max_products - products
+        )
+        # What F maps to zero, the Fisher norm does not see: u + S F y, which is y and its residual, has none of it left.
+        corrected = add(adjoint, add(found.solution, found.residual))
+        left = system.residual(corrected)
+        worse = (norm(left) >= size) & (products > 0)  # a NaN is not worse: it must come out
+        best = where(worse, (adjoint, residual), (corrected, left))
+        # of a residual that is all rounding, a negative curvature proves nothing
+        positive = found.positive | (products > 0)
+        return *best, products + found.products + 1, norm(left) <= 0.5 * size, positive
+
+    yes = jnp.array(True)
+    start = zeros_like(system.right_hand_side), system.right_hand_side, jnp.array(0), yes, yes
+    adjoint, residual, products, _, positive = lax.while_loop(unfinished, correct, start)
+    exhausted = (norm(residual) > GRACE * target) & (products >= max_products)
+    return solution(adjoint, products, exhausted=exhausted, positive=positive)
 
 
 def _lineax(system: AdjointSystem, solver: lx.AbstractLinearSolver) -> tuple[PyTree, Array]:

@@ -109,7 +109,8 @@ def gradient_rows(results: ModelResults) -> list[GradientRow]:
         if comparison is not None and name in comparison["estimator"].values:
             chosen = comparison.sel(estimator=name)
             verdict, reason = str(chosen["verdict"].item()), str(chosen["verdict_reason"].item())
-            error = _number(chosen["relative_l2"].sel(group="all")[0])
+            # a witness has no error of its own
+            error = None if verdict == "witness" else _number(chosen["relative_l2"].sel(group="all")[0])
             certificate = _number(chosen["certificate"])
         elif dataset.attrs["status"] == "witness":
             reason = "finite differences of the converged map"

@@ -57,3 +57,18 @@ def verdict(evidence: Evidence) -> Verdict:
     if evidence.within_certificate == 1:
         return Verdict("within certificate", f"{error}, certified {evidence.certificate:.1e}")
     return Verdict("wrong", f"claims success; {error}, certified {evidence.certificate:.1e}")
+
+
+def witness_verdict(status: str, agreement: dict[str, float]) -> Verdict:
+    """Returns the verdict of the reference that the others are judged by: no number of its own, but whether a second one agrees.
+
+    Args:
+        status: how the reference ended.
+        agreement: relative difference from each other reference, by name.
+    """
+    if status in _FAILED:
+        return Verdict("failed", f"{status.replace('_', ' ')}; yet the others are judged by it")
+    if not agreement:
+        return Verdict("witness", "the others are judged by it; no second reference checks it")
+    name, difference = min(agreement.items(), key=lambda item: item[1])
+    return Verdict("witness", f"the others are judged by it; '{name}' differs by {difference:.1e}")

@@ -104,6 +104,19 @@ def test_spectrum_equals_the_dense_jacobian():
     assert np.abs(np.linalg.eigvals(jacobian).imag).max() < 1e-8
 
 
+def test_spectrum_where_the_metric_is_all_but_singular():
+    """Weak observations leave some states all but certain: a basis orthonormal in the metric once gave an eigenvalue of 466."""
+    weak = {"observation_precision": 0.1, "spread": 0.3, "stickiness": 0.25}
+    parameters, start = as_jax(random_slds(time=100, latent=5, states=4, **weak))
+    state = solver("anderson")(parameters, start).state
+    jacobian = jax.jit(jax.jacfwd(lambda x: PROBLEM.sweep(parameters, x)))(state).reshape(state.size, state.size)
+    wanted = np.sort(np.linalg.eigvals(jacobian).real)[::-1]
+    found = jax.jit(lambda p, x: sweep_spectrum(PROBLEM, p, x))(parameters, state)
+    distance = np.abs(np.asarray(found.eigenvalues[:6]) - wanted[:6])
+    assert np.all(distance <= np.asarray(found.errors[:6]) + 1e-12)
+    assert np.all(np.asarray(found.errors[:2]) < 1e-6)
+
+
 def test_the_trace_contracts_at_the_leading_eigenvalue():
     parameters, start = as_jax(random_slds(**HARD, seed=3))
     found = solver("coordinate_ascent")(parameters, start)

@@ -11,7 +11,7 @@ from slds_core.directions import random_directions
 from slds_core.study import store
 from slds_core.study.errors import StudyError
 from slds_core.study.provenance import provenance
-from slds_core.study.verdicts import Evidence, verdict
+from slds_core.study.verdicts import Evidence, verdict, witness_verdict
 
 ALL = "all"
 _PREFIX = "gradient_"
@@ -69,6 +69,10 @@ def compare(gradients: list[Path], references: list[str], output: Path) -> str:
         for i, (name, dataset) in enumerate(estimators.items())
     ]
     verdicts = [verdict(found) for found in evidence]
+    for i, (name, dataset) in enumerate(estimators.items()):
+        if name == references[0]:  # judged by itself it would be perfect
+            agreement = dict(zip(references[1:], relative[i, 1:, -1].tolist(), strict=True))
+            verdicts[i] = witness_verdict(dataset.attrs["status"], agreement)
     per_estimator = {
         "verdict": ([v.name for v in verdicts], "what the estimator is worth here, judged by the first reference"),
         "verdict_reason": ([v.reason for v in verdicts], "why"),
