@@ -15,7 +15,7 @@ def test_chains_and_models_in_single_precision():
     # values and Fisher products against dense truth, NaN and extremes; not the slower finite differences
     those = "joint or missing or indefinite or enumeration or forbidden or extreme or sweep"
     command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-p", "no:xdist", "-k", those]
-    chosen = ["chains/test_gaussian.py", "chains/test_hmm.py", "models/test_slds.py"]
+    chosen = ["chains/test_gaussian.py", "chains/test_hmm.py", "models/test_slds.py", "models/test_sequences.py"]
     outcome = subprocess.run(
         [*command, *(str(HERE / name) for name in chosen)],
         cwd=HERE.parent,

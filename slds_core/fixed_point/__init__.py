@@ -7,6 +7,7 @@ from slds_core.fixed_point.interface import Block as Block
 from slds_core.fixed_point.interface import Field as Field
 from slds_core.fixed_point.interface import FixedPoint as FixedPoint
 from slds_core.fixed_point.interface import MeanField as MeanField
+from slds_core.fixed_point.interface import Sequences as Sequences
 from slds_core.fixed_point.lanczos import Spectrum as Spectrum
 from slds_core.fixed_point.newton_cg import newton_cg as newton_cg
 from slds_core.fixed_point.progress import Inference as Inference

@@ -9,7 +9,7 @@ from jaxtyping import Array, Float, Int, PyTree
 
 from slds_core.fixed_point.interface import MeanField
 from slds_core.fixed_point.progress import RESIDUAL, Inference, begin, record, unfinished
-from slds_core.fixed_point.residual import change
+from slds_core.fixed_point.residual import change, change_by_sequence
 from slds_core.trees import where
 
 
@@ -77,6 +77,7 @@ def anderson(
         accepted = first | (bound >= best.bound - 100 * epsilon * jnp.abs(best.bound)) | (best.filled == 0)
 
         step = change(problem.state(posterior), state)
+        by_sequence = change_by_sequence(problem, problem.state(posterior), state)
         grown = jnp.where(first, 0, 1)
         taken = _Iterate(
             message,
@@ -95,6 +96,7 @@ def anderson(
             problem,
             posterior,
             step,
+            by_sequence,
             cost=1,
             tolerance=jnp.where(accepted, tolerance, 0.0),
             criterion=criterion,

@@ -5,7 +5,7 @@ from jaxtyping import Array, Float, PyTree
 
 from slds_core.fixed_point.interface import FixedPoint
 from slds_core.fixed_point.progress import RESIDUAL, Inference, begin, record, unfinished
-from slds_core.fixed_point.residual import change
+from slds_core.fixed_point.residual import change, change_by_sequence
 
 
 def coordinate_ascent(
@@ -42,7 +42,10 @@ def coordinate_ascent(
         posterior = problem.posterior(parameters, state)
         new = problem.state(posterior)
         step = change(new, state)
-        progress = record(progress, problem, posterior, step, cost=1, tolerance=tolerance, criterion=criterion)
+        by_sequence = change_by_sequence(problem, new, state)
+        progress = record(
+            progress, problem, posterior, step, by_sequence, cost=1, tolerance=tolerance, criterion=criterion
+        )
         return new, posterior, progress
 
     nothing, progress = begin(problem, parameters, state, limit=max_sweeps, criterion=criterion)

@@ -11,7 +11,8 @@ from typing import Any, Generic, NamedTuple, TypeVar
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PyTree
+import numpy as np
+from jaxtyping import Array, Float, Int, PyTree
 
 Parameters = TypeVar("Parameters")
 State = TypeVar("State")
@@ -25,6 +26,19 @@ class Field:
     dimensions: tuple[str, ...]
     long_name: str
     units: str = "1"
+
+
+@dataclass(frozen=True)
+class Sequences:
+    """How a model that holds many sequences is made of them."""
+
+    lengths: tuple[int, ...]  # time steps of each
+    owners: Int[np.ndarray, " entry"]  # which sequence each entry along the state's first axis belongs to
+
+    @property
+    def count(self) -> int:
+        """Number of sequences."""
+        return len(self.lengths)
 
 
 class FixedPoint(eqx.Module, Generic[Parameters, State, Posterior]):
@@ -50,6 +64,18 @@ class FixedPoint(eqx.Module, Generic[Parameters, State, Posterior]):
         """Returns further scalars worth tracing, by name (nats)."""
         return {}
 
+    def sequences(self) -> Sequences | None:
+        """Returns how the model is made of sequences; ``None`` unless it holds many.
+
+        A model of many takes each parameter with a leading axis over sequences too, one copy each, where its field lacks the
+        dimension ``sequence``; and no sequence's part of the state depends on another's.
+        """
+        return None
+
+    def by_sequence(self, posterior: Posterior) -> dict[str, Float[Array, " sequence"]]:
+        """Returns scalars of each sequence worth storing, by name (nats)."""
+        return {}
+
     @abstractmethod
     def statistics(self, posterior: Posterior) -> PyTree[Float[Array, "..."]]:
         """Returns the expected statistics, what a generic objective may depend on."""
@@ -70,7 +96,7 @@ class FixedPoint(eqx.Module, Generic[Parameters, State, Posterior]):
 class Block(NamedTuple):
     """One block of a mean-field posterior, an exponential family: its log-partition and its expected statistics."""
 
-    log_partition: Float[Array, ""]  # nats
+    log_partition: Float[Array, "*sequence"]  # nats; one for each where there are many
     statistics: Any
 
 

@@ -15,7 +15,7 @@ from jaxtyping import Array, Float, Int, PyTree
 from slds_core.fixed_point.conjugate_gradients import fisher_conjugate_gradients
 from slds_core.fixed_point.interface import MeanField
 from slds_core.fixed_point.progress import RESIDUAL, Inference, Progress, begin, record, unfinished
-from slds_core.fixed_point.residual import change
+from slds_core.fixed_point.residual import change, change_by_sequence
 from slds_core.trees import add_scaled, subtract, where, zeros_like
 
 _SHORTEN = 0.25
@@ -85,6 +85,7 @@ def newton_cg(
         rounding = 100 * jnp.finfo(bound.dtype).eps * jnp.abs(best.bound)
         accepted = (progress.iterations == 0) | (bound >= best.bound - rounding)
         step = change(problem.state(posterior), state)
+        by_sequence = change_by_sequence(problem, problem.state(posterior), state)
 
         near = step.maximum < switch
 
@@ -115,6 +116,7 @@ def newton_cg(
             problem,
             posterior,
             step,
+            by_sequence,
             cost=1 + products,
             tolerance=jnp.where(accepted, tolerance, 0.0),
             criterion=criterion,

@@ -28,6 +28,7 @@ class Trace(eqx.Module):
     residual: Residual  # change of the state in the iteration's sweep, the residual of the state that it started from
     monitors: dict[str, Float[Array, " iteration"]]  # nats; "elbo" is always there
     sweeps: Float[Array, " iteration"]  # sweeps and Jacobian products spent so far, each counted as one
+    by_sequence: Residual | None = None  # of each sequence alone, (iteration, sequence), where a model holds many
 
 
 class Inference(eqx.Module):
@@ -68,7 +69,10 @@ def begin(
         raise ValueError(f"criterion: expected one of {', '.join([RESIDUAL, *names])}, found {criterion!r}")
     empty = jnp.full(limit, jnp.nan, jax.eval_shape(problem.elbo, shapes).dtype)
     posterior = jax.tree.map(lambda leaf: jnp.full(leaf.shape, jnp.nan, leaf.dtype), shapes)
-    trace = Trace(Residual(empty, empty), dict.fromkeys(names, empty), empty)
+    sequences = problem.sequences()
+    each = None if sequences is None else jnp.full((limit, sequences.count), jnp.nan, empty.dtype)
+    by_sequence = None if each is None else Residual(each, each)
+    trace = Trace(Residual(empty, empty), dict.fromkeys(names, empty), empty, by_sequence)
     zero = jnp.array(0)
     infinite = jnp.full((), jnp.inf, empty.dtype)
     return posterior, Progress(InferenceStatus.sweep_limit, zero, zero, infinite, zero, trace)
@@ -79,6 +83,7 @@ def record(
     problem: FixedPoint,
     posterior: PyTree,
     step: Residual,
+    by_sequence: Residual | None = None,
     *,
     cost: Any,
     tolerance: Float[Array, ""] | float,
@@ -91,6 +96,7 @@ def record(
         progress: that before it.
         problem, posterior: the model and what the iteration's sweep computed.
         step: how much that sweep changed the state.
+        by_sequence: the same for each sequence, where a model holds many.
         cost: sweeps and Jacobian products that the iteration took.
         tolerance, criterion: when to stop.
         monotone: whether the solver promises that the bound never falls.
@@ -117,7 +123,7 @@ def record(
     finite = jnp.isfinite(step.maximum) & jnp.isfinite(values["elbo"])
     status = InferenceStatus.where(finite, status, InferenceStatus.nonfinite)
 
-    entry = Trace(step, values, sweeps.astype(step.maximum.dtype))
+    entry = Trace(step, values, sweeps.astype(step.maximum.dtype), by_sequence)
     trace = jax.tree.map(lambda series, value: series.at[here].set(value), progress.trace, entry)
     smallest = jnp.where(better, step.maximum, progress.smallest)
     return Progress(status, here + 1, sweeps, smallest, best_at, trace)

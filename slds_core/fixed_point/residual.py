@@ -3,6 +3,7 @@
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, PyTree
 
 from slds_core.fixed_point.interface import FixedPoint
@@ -27,3 +28,19 @@ def change(new: PyTree, old: PyTree) -> Residual:
     if difference.size == 0:
         return Residual(jnp.zeros((), difference.dtype), jnp.zeros((), difference.dtype))
     return Residual(jnp.mean(difference), jnp.max(difference))
+
+
+def change_by_sequence(problem: FixedPoint, new: PyTree, old: PyTree) -> Residual | None:
+    """Returns ``change`` for each sequence alone; ``None`` where the model is one sequence."""
+    sequences = problem.sequences()
+    if sequences is None:
+        return None
+    owners, count = sequences.owners, sequences.count
+    pairs = zip(jax.tree.leaves(new), jax.tree.leaves(old), strict=True)
+    difference = jnp.concatenate(
+        [jnp.abs(a - b).reshape(owners.size, a.size // max(owners.size, 1)) for a, b in pairs], axis=1
+    )
+    entries = np.maximum(np.bincount(owners, minlength=count) * difference.shape[1], 1).astype(difference.dtype)
+    totals = jax.ops.segment_sum(jnp.sum(difference, axis=1), owners, count, indices_are_sorted=True)
+    largest = jax.ops.segment_max(jnp.max(difference, axis=1, initial=0), owners, count, indices_are_sorted=True)
+    return Residual(totals / entries, jnp.maximum(largest, 0))  # the largest of no entries is -inf

@@ -1,5 +1,9 @@
 """Random switching linear dynamical systems of a chosen difficulty, with data drawn from them."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,68 +14,117 @@ from slds_core.expfam.niw import NormalInverseWishart
 from slds_core.models.slds.potentials import RecognitionPotentials, SLDSPotentials, expected_potentials
 
 
-def random_slds(
-    *,
-    time: int,
-    latent: int,
-    states: int,
-    observation_precision: float = 1.0,
-    stickiness: float = 0.5,
-    spread: float = 0.2,
-    missing_start: int = 0,
-    missing_length: int = 0,
-    seed: int = 0,
-) -> tuple[SLDSPotentials, Float[Array, "transition state"]]:
+@dataclass(frozen=True)
+class Recipe:
+    """Sizes and difficulty of a random SLDS."""
+
+    latent: int
+    states: int
+    observation_precision: float = 1.0
+    stickiness: float = 0.5  # probability of staying in a state
+    spread: float = 0.2  # standard deviation of the states' [A_k b_k] around the common [0.9 I, 0]; the less, the harder to tell apart
+    missing_start: int = 0  # a block of steps without observation
+    missing_length: int = 0
+
+
+def random_slds(*, time: int, seed: int = 0, **recipe: Any) -> tuple[SLDSPotentials, Float[Array, "transition state"]]:
     """Returns the potentials of a random SLDS observed with noise, and a random start, in float64 whatever JAX's setting.
 
     The global factors are about as vague as at the start of training, which is where the two blocks are coupled most strongly.
 
     Args:
-        time, latent, states: sizes.
-        observation_precision: of the recognition potentials.
-        stickiness: probability of staying in a state.
-        spread: standard deviation of the states' ``[A_k b_k]`` around the common ``[0.9 I, 0]``; the less, the harder the states
-            are told apart.
-        missing_start, missing_length: a block of steps without observation.
+        time: steps.
         seed: of NumPy's generator, so that a problem is the same on every platform and in every precision.
+        recipe: the fields of ``Recipe``.
     """
+    chosen = Recipe(**recipe)
     generator = np.random.default_rng(seed)
-    common = 0.9 * np.eye(latent, latent + 1)
-    coefficients = common + spread * generator.standard_normal((states, latent, latent + 1))
+    coefficients = _coefficients(chosen, generator)
+    data = _draw(chosen, coefficients, time, generator)
+    with jax.enable_x64(True):
+        recognition = RecognitionPotentials(jnp.asarray(data.quadratic), jnp.asarray(data.linear))
+        return _potentials(chosen, coefficients, recognition), jnp.asarray(data.start)
 
+
+def random_sequences(
+    *, lengths: Sequence[int], seed: int = 0, **recipe: Any
+) -> tuple[SLDSPotentials, Float[Array, "packed state"]]:
+    """Returns the potentials and the start of many sequences from the same global factors, as ``SLDSSequences`` takes them.
+
+    Args:
+        lengths: time steps of each.
+        seed: as for ``random_slds``, which has the same global factors. Each sequence has a generator of its own, so that it is
+            the same whatever the others are.
+        recipe: the fields of ``Recipe``.
+    """
+    chosen = Recipe(**recipe)
+    coefficients = _coefficients(chosen, np.random.default_rng(seed))
+    drawn = [
+        _draw(chosen, coefficients, length, np.random.default_rng([seed, number]))
+        for number, length in enumerate(lengths)
+    ]
+
+    def padded(arrays: list[np.ndarray]) -> Array:
+        missing = [(0, max(lengths) - len(array)) for array in arrays]
+        rest = [[(0, 0)] * (array.ndim - 1) for array in arrays]
+        return jnp.stack([np.pad(a, [time, *more]) for a, time, more in zip(arrays, missing, rest, strict=True)])
+
+    with jax.enable_x64(True):
+        recognition = RecognitionPotentials(padded([d.quadratic for d in drawn]), padded([d.linear for d in drawn]))
+        start = jnp.concatenate([jnp.asarray(d.start) for d in drawn])
+        return _potentials(chosen, coefficients, recognition), start
+
+
+class _Drawn(NamedTuple):
+    quadratic: np.ndarray
+    linear: np.ndarray
+    start: np.ndarray
+
+
+def _coefficients(recipe: Recipe, generator: np.random.Generator) -> np.ndarray:
+    """Returns each state's ``[A_k b_k]``."""
+    common = 0.9 * np.eye(recipe.latent, recipe.latent + 1)
+    return common + recipe.spread * generator.standard_normal((recipe.states, *common.shape))
+
+
+def _draw(recipe: Recipe, coefficients: np.ndarray, time: int, generator: np.random.Generator) -> _Drawn:
+    """Returns one sequence's recognition potentials and where its inference starts."""
+    latent, states = recipe.latent, recipe.states
     z = np.zeros((time, latent))
     z[0] = generator.standard_normal(latent)
     k = generator.integers(states)
     for t in range(time - 1):
         # squashed, since a random transition matrix may be unstable
         z[t + 1] = 3 * np.tanh(coefficients[k] @ np.append(z[t], 1.0) / 3) + generator.standard_normal(latent)
-        if generator.random() > stickiness:
+        if generator.random() > recipe.stickiness:
             k = generator.integers(states)
 
-    precision = np.full(time, observation_precision)
-    precision[missing_start : missing_start + missing_length] = 0.0
-    observed = z + generator.standard_normal(z.shape) / np.sqrt(observation_precision)
+    precision = np.full(time, recipe.observation_precision)
+    precision[recipe.missing_start : recipe.missing_start + recipe.missing_length] = 0.0
+    observed = z + generator.standard_normal(z.shape) / np.sqrt(recipe.observation_precision)
+    return _Drawn(
+        quadratic=-0.5 * precision[:, None, None] * np.eye(latent),
+        linear=precision[:, None] * observed,
+        start=generator.dirichlet(np.ones(states), time - 1),
+    )
+
+
+def _potentials(recipe: Recipe, coefficients: np.ndarray, recognition: RecognitionPotentials) -> SLDSPotentials:
+    """Returns the potentials that vague global factors around the coefficients give. In the precision that JAX is set to."""
+    latent, states = recipe.latent, recipe.states
     degrees = latent + 2.0
-    leave = (1 - stickiness) / max(states - 1, 1)
-    concentration = 0.5 + 5.0 * states * np.where(np.eye(states, dtype=bool), stickiness, leave)
-    with jax.enable_x64(True):
-        recognition = RecognitionPotentials(
-            quadratic=jnp.asarray(-0.5 * precision[:, None, None] * np.eye(latent)),
-            linear=jnp.asarray(precision[:, None] * observed),
-        )
-        first_step = NormalInverseWishart(
-            scale=jnp.asarray(latent * np.eye(latent)),
-            location=jnp.zeros(latent),
-            strength=jnp.asarray(20.0),
-            degrees=jnp.asarray(degrees),
-        )
-        dynamics = MatrixNormalInverseWishart(
-            scale=jnp.tile(latent * jnp.eye(latent), (states, 1, 1)),
-            location=jnp.asarray(coefficients),
-            strength=jnp.tile(20.0 * jnp.eye(latent + 1), (states, 1, 1)),
-            degrees=jnp.full(states, degrees),
-        )
-        potentials = expected_potentials(
-            recognition, first_step, dynamics, jnp.ones(states), jnp.asarray(concentration)
-        )
-        return potentials, jnp.asarray(generator.dirichlet(np.ones(states), time - 1))
+    leave = (1 - recipe.stickiness) / max(states - 1, 1)
+    concentration = 0.5 + 5.0 * states * np.where(np.eye(states, dtype=bool), recipe.stickiness, leave)
+    first_step = NormalInverseWishart(
+        scale=jnp.asarray(latent * np.eye(latent)),
+        location=jnp.zeros(latent),
+        strength=jnp.asarray(20.0),
+        degrees=jnp.asarray(degrees),
+    )
+    dynamics = MatrixNormalInverseWishart(
+        scale=jnp.tile(latent * jnp.eye(latent), (states, 1, 1)),
+        location=jnp.asarray(coefficients),
+        strength=jnp.tile(20.0 * jnp.eye(latent + 1), (states, 1, 1)),
+        degrees=jnp.full(states, degrees),
+    )
+    return expected_potentials(recognition, first_step, dynamics, jnp.ones(states), jnp.asarray(concentration))

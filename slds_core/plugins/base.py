@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
 if TYPE_CHECKING:
+    import xarray as xr
+
     from slds_core.fixed_point import FixedPoint, Inference
     from slds_core.gradients import DirectionalDerivatives, Gradient, Objective
 
@@ -16,6 +19,10 @@ class Plugin(BaseModel, ABC):
     """Parameters of one box of the study: unknown ones are refused, all are immutable once checked."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Declined(Exception):
+    """Raised by a plugin that has no answer for a problem. The message is the reason, which the report shows; nothing else stops."""
 
 
 class BuiltModel(NamedTuple):
@@ -37,9 +44,28 @@ class ModelPlugin(Plugin):
     def problem(self) -> FixedPoint:
         """Returns the fixed point alone, for rebuilding a model whose arrays are in a file."""
 
+    def input_files(self) -> list[Path]:
+        """Returns the files that ``build`` reads, none by default. The model is built again when one of them changes."""
+        return []
+
+    def sizes(self) -> dict[str, int] | None:
+        """Returns ``time`` (of all sequences together), ``latent`` and ``states`` where they are known before building, for the plan."""
+        return None
+
+    def rebuild(self, dataset: xr.Dataset) -> FixedPoint:
+        """Returns the fixed point of the model in a file, for plugins whose parameters do not tell all: ``problem()`` by default.
+
+        A model of many sequences has their lengths in the variable ``length``.
+        """
+        return self.problem()
+
 
 class InferencePlugin(Plugin):
     """Finds the fixed point, or goes as far towards it as its parameters say."""
+
+    def effort(self) -> int | None:
+        """Returns the most sweeps and Jacobian products that it takes, for the plan; ``None`` where there is no limit."""
+        return getattr(self, "max_sweeps", None)
 
     @abstractmethod
     def infer(self, problem: Any, parameters: Any, state: Any) -> Inference:
@@ -51,6 +77,21 @@ class GradientPlugin(Plugin):
 
     start: ClassVar[Literal["initial", "fixed_point"]] = "fixed_point"
     """Whether ``state`` is where inference starts or where it ended."""
+
+    def effort(self) -> int | None:
+        """Returns the most sweeps and Jacobian products that it takes, for the plan; ``None`` where there is no limit."""
+        limits = (getattr(self, name, None) for name in ("max_products", "max_sweeps", "sweeps"))
+        return next((limit for limit in limits if limit is not None), 1)
+
+    def stored_bytes(self, sweep: int, unknowns: int, item: int) -> int:
+        """Returns about how much it keeps in memory for the problem, for the plan; nothing by default.
+
+        Args:
+            sweep: bytes that one sweep leaves behind for its derivative.
+            unknowns: entries of the state.
+            item: bytes of one number.
+        """
+        return 0
 
     @abstractmethod
     def estimate(
@@ -67,5 +108,5 @@ class ObjectivePlugin(Plugin):
         """Returns the function of ``(parameters, posterior)``.
 
         Raises:
-            TypeError: the objective has no meaning for this kind of model.
+            Declined: the objective has no meaning for this kind of model.
         """

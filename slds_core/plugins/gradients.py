@@ -5,6 +5,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from slds_core.plugins.base import GradientPlugin
+from slds_core.plugins.needs import needs_mean_field, needs_monitor
 
 _PRODUCTS = Field(1000, ge=2, description="most products with the sweep's Jacobian")
 _TOLERANCE = Field(1e-10, gt=0, description="relative residual of the adjoint system at which to stop")
@@ -15,6 +16,9 @@ class Unrolled(GradientPlugin):
 
     start: ClassVar[Literal["initial", "fixed_point"]] = "initial"
     sweeps: int = Field(ge=1, description="sweeps to differentiate")
+
+    def stored_bytes(self, sweep, unknowns, item):
+        return self.sweeps * sweep
 
     def estimate(self, problem, objective, parameters, state):
         from slds_core.gradients import unrolled
@@ -63,6 +67,7 @@ class Richardson(_Implicit):
         from slds_core.gradients import richardson
 
         if self.system == "coupled":
+            needs_mean_field(self, problem)
             state = problem.first_block(parameters, state).statistics, state
             problem = Coupled(problem)
         settings = self.model_dump(exclude={"system"})
@@ -103,6 +108,7 @@ class FisherCG(_Implicit):
     def estimate(self, problem, objective, parameters, state):
         from slds_core.gradients import fisher_cg
 
+        needs_mean_field(self, problem)
         return fisher_cg(problem, objective, parameters, state, **self.model_dump())
 
 
@@ -111,6 +117,12 @@ class Direct(_Implicit):
 
     tolerance: float = _TOLERANCE
     max_unknowns: int = Field(4000, ge=1, description="largest system to build; memory is its square")
+
+    def effort(self):
+        return self.max_unknowns  # a product for each column
+
+    def stored_bytes(self, sweep, unknowns, item):
+        return 3 * unknowns**2 * item  # the matrix, its transpose and its factors
 
     def estimate(self, problem, objective, parameters, state):
         from slds_core.gradients import direct
@@ -138,6 +150,11 @@ class _Original(GradientPlugin):
     max_sweeps: int = Field(10, ge=1, description="limit on sweeps, and on the solver's iterations")
     tolerance: float = Field(1e-5, ge=0, description="of the relative change of the notebook's KL in one sweep")
 
+    def check(self, problem, parameters, state) -> None:
+        """Declines a model that is no mean field, or does not trace the notebook's KL."""
+        needs_mean_field(self, problem)
+        needs_monitor(self, problem, parameters, state, "kl_notebook")
+
 
 class OriginalItersolve(_Original):
     """The original's training default: damped Richardson on both blocks, replaced by one step where sweeps ran out."""
@@ -147,6 +164,7 @@ class OriginalItersolve(_Original):
     def estimate(self, problem, objective, parameters, state):
         from slds_core.gradients import original_itersolve
 
+        self.check(problem, parameters, state)
         return original_itersolve(problem, objective, parameters, state, **self.model_dump())
 
 
@@ -156,4 +174,5 @@ class OriginalBiCGStab(_Original):
     def estimate(self, problem, objective, parameters, state):
         from slds_core.gradients import original_bicgstab
 
+        self.check(problem, parameters, state)
         return original_bicgstab(problem, objective, parameters, state, **self.model_dump())

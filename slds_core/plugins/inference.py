@@ -3,6 +3,7 @@
 from pydantic import Field
 
 from slds_core.plugins.base import InferencePlugin
+from slds_core.plugins.needs import needs_mean_field, needs_monitor
 
 
 class _Iterative(InferencePlugin):
@@ -15,6 +16,11 @@ class _Iterative(InferencePlugin):
         "model, such as 'kl_notebook': its relative change in one sweep",
     )
 
+    def check(self, problem, parameters, state) -> None:
+        """Declines a model that does not trace the criterion."""
+        if self.criterion != "residual":
+            needs_monitor(self, problem, parameters, state, self.criterion)
+
 
 class CoordinateAscent(_Iterative):
     """Sweep until the state stands still, or for a given number of sweeps."""
@@ -26,6 +32,7 @@ class CoordinateAscent(_Iterative):
     def infer(self, problem, parameters, state):
         from slds_core.fixed_point import coordinate_ascent
 
+        self.check(problem, parameters, state)
         return coordinate_ascent(problem, parameters, state, **self.model_dump())
 
 
@@ -40,6 +47,8 @@ class NewtonCG(_Iterative):
     def infer(self, problem, parameters, state):
         from slds_core.fixed_point import newton_cg
 
+        self.check(problem, parameters, state)
+        needs_mean_field(self, problem)
         return newton_cg(problem, parameters, state, **self.model_dump())
 
 
@@ -52,4 +61,6 @@ class Anderson(_Iterative):
     def infer(self, problem, parameters, state):
         from slds_core.fixed_point import anderson
 
+        self.check(problem, parameters, state)
+        needs_mean_field(self, problem)
         return anderson(problem, parameters, state, **self.model_dump())

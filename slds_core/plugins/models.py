@@ -1,5 +1,7 @@
 """Built-in models."""
 
+from typing import Annotated
+
 from pydantic import Field
 
 from slds_core.plugins.base import BuiltModel, ModelPlugin
@@ -7,6 +9,9 @@ from slds_core.plugins.base import BuiltModel, ModelPlugin
 
 class Notebook(ModelPlugin):
     """The seed notebook's model (T=100, D=5, K=4), regenerated from its recipe. It has no parameters."""
+
+    def sizes(self):
+        return {"time": 100, "latent": 5, "states": 4}
 
     def build(self) -> BuiltModel:
         from slds_core.models.notebook import notebook_model
@@ -20,9 +25,12 @@ class Notebook(ModelPlugin):
 
 
 class RandomSLDS(ModelPlugin):
-    """A random SLDS of chosen size and difficulty, with data drawn from it."""
+    """A random SLDS of chosen size and difficulty, with data drawn from it: one sequence, or many of unequal lengths."""
 
     time: int = Field(100, ge=1, description="time steps")
+    lengths: list[Annotated[int, Field(ge=1)]] | None = Field(
+        None, min_length=1, description="time steps of each of many sequences, in place of 'time'"
+    )
     latent: int = Field(5, ge=1, description="latent dimension")
     states: int = Field(4, ge=1, description="discrete states")
     observation_precision: float = Field(1.0, gt=0, description="precision of the recognition potentials")
@@ -32,12 +40,18 @@ class RandomSLDS(ModelPlugin):
     missing_length: int = Field(0, ge=0, description="steps without observation")
     seed: int = Field(0, ge=0, description="seed of parameters, data and start")
 
-    def build(self) -> BuiltModel:
-        from slds_core.models.random_slds import random_slds
+    def sizes(self):
+        time = self.time if self.lengths is None else len(self.lengths) * max(self.lengths)
+        return {"time": time, "latent": self.latent, "states": self.states}
 
-        return BuiltModel(self.problem(), *random_slds(**self.model_dump()))
+    def build(self) -> BuiltModel:
+        from slds_core.models.random_slds import random_sequences, random_slds
+
+        size, draw = ("time", random_slds) if self.lengths is None else ("lengths", random_sequences)
+        unused = {"time", "lengths"} - {size}
+        return BuiltModel(self.problem(), *draw(**self.model_dump(exclude=unused)))
 
     def problem(self):
-        from slds_core.models.slds import SLDS
+        from slds_core.models.slds import slds_problem
 
-        return SLDS()
+        return slds_problem(self.lengths)

@@ -2,18 +2,20 @@
 
 from pydantic import Field
 
-from slds_core.plugins.base import ObjectivePlugin
+from slds_core.plugins.base import Declined, ObjectivePlugin
 
 
 class NotebookObjective(ObjectivePlugin):
     """The notebook's: all Gaussian expected statistics summed, plus a KL without the Gaussian log-partition (SLDS only)."""
 
     def objective(self, problem):
-        from slds_core.models.slds import SLDS
+        from slds_core.models.slds import SLDS, SLDSSequences
         from slds_core.objectives.notebook import notebook_objective
 
+        if isinstance(problem, SLDSSequences):
+            return problem.total(notebook_objective)
         if not isinstance(problem, SLDS):
-            raise TypeError(f"objective 'notebook' is defined for an SLDS only, found {type(problem).__name__}")
+            raise Declined(f"the objective 'notebook' is defined for an SLDS only, found {type(problem).__name__}")
         return notebook_objective
 
 

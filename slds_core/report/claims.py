@@ -12,6 +12,8 @@ from slds_core.report.load import ModelResults, settings
 
 Study = dict[str, ModelResults]
 
+_FLOOR = 1e-16  # errors below rounding are drawn here
+
 
 def one_step_error(study: Study) -> Figure | None:
     """Returns the one-step gradient's error against ``ρ/(1-ρ)`` over models (Bolte, Pauwels and Vaiter 2023); None below two."""
@@ -43,10 +45,13 @@ def neumann_decay(study: Study) -> Figure | None:
 
     def draw(axes, k, name, found, points):
         length, error = np.array(points).T
-        axes.semilogy(length, np.maximum(error, 1e-16), "o", color=f"C{k % 7}", label=name)
+        axes.semilogy(length, np.maximum(error, _FLOOR), "o", color=f"C{k % 7}", label=name)
         rate = _rate(found, _settings(found, "truncated")[0])
         if rate is not None:
-            axes.semilogy(length, error[0] * rate ** (length - length[0]), color=f"C{k % 7}", linewidth=0.8)
+            steps = np.arange(length[0], length[-1] + 1)
+            expected = error[0] * rate ** (steps - length[0])
+            visible = expected >= _FLOOR
+            axes.semilogy(steps[visible], expected[visible], color=f"C{k % 7}", linewidth=0.8)
 
     return _per_model(
         study,
@@ -66,7 +71,7 @@ def unrolling(study: Study) -> Figure | None:
 
     def draw(axes, k, name, found, points):
         sweeps, error = np.array(points).T
-        axes.loglog(sweeps, np.maximum(error, 1e-16), "o-", color=f"C{k % 7}", label=name, linewidth=1)
+        axes.loglog(sweeps, np.maximum(error, _FLOOR), "o-", color=f"C{k % 7}", label=name, linewidth=1)
 
     return _per_model(study, shown, draw, "sweeps unrolled", "relative error", "Unrolled from a cold start")
 

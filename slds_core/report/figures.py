@@ -5,11 +5,13 @@ from functools import wraps
 from pathlib import Path
 
 import numpy as np
+import xarray as xr
 from matplotlib import style
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
 from slds_core.report.load import ModelResults
+from slds_core.report.statistics import expected_statistics
 
 STYLE = Path(__file__).parent / "slds.mplstyle"
 _MARKERS = "osD^vP*X"
@@ -41,7 +43,7 @@ def convergence(results: ModelResults) -> Figure:
         left.semilogy(sweeps, np.maximum(dataset["trace_residual_max"], _TINY), label=name, **last)
         gap = best - dataset["trace_elbo"].values
         right.semilogy(sweeps, np.where(gap > 0, gap, np.nan), **last)
-    left.set(title="Residual", xlabel="sweeps and products", ylabel="largest change of a probability")
+    left.set(title="Residual", xlabel="sweeps and products", ylabel="largest change of the state")
     right.set(title="Gap to the best ELBO", xlabel="sweeps and products", ylabel="nats")
     left.legend()
     return figure
@@ -49,8 +51,14 @@ def convergence(results: ModelResults) -> Figure:
 
 @_styled
 def posterior(results: ModelResults) -> Figure:
-    """Returns the states' probabilities and the smoothed latent means over time, of the setting furthest along."""
+    """Returns the states' probabilities and the smoothed latent means over time, of the setting furthest along.
+
+    Of many sequences, the longest is shown; of a model that is no SLDS, its expected statistics as they are.
+    """
     dataset = max(results.inference.values(), key=lambda d: int(d["sweeps"]))
+    if not {"posterior_marginals", "posterior_gaussian_mean"} <= set(dataset.data_vars):
+        return expected_statistics(dataset)
+    dataset = _longest_sequence(dataset)
     figure = Figure(figsize=(8, 4))
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(1, 1.6))
     marginals = dataset["posterior_marginals"].values
@@ -76,6 +84,17 @@ def posterior(results: ModelResults) -> Figure:
     lower.set(title="Smoothed latent means, bands of two standard deviations", xlabel="time step", ylabel="z")
     lower.legend(ncols=mean.shape[1], loc="upper right")
     return figure
+
+
+def _longest_sequence(dataset: xr.Dataset) -> xr.Dataset:
+    """Returns an inference with one sequence alone, the first of the longest."""
+    if "length" not in dataset:
+        return dataset
+    lengths = dataset["length"].values
+    chosen = int(np.argmax(lengths))
+    start, length = int(lengths[:chosen].sum()), int(lengths[chosen])
+    transitions = slice(start - chosen, start - chosen + length - 1)  # one fewer in each sequence before it
+    return dataset.isel(packed_time=slice(start, start + length), packed_transition=transitions)
 
 
 @_styled

@@ -21,6 +21,7 @@ class ModelResults:
     residual: dict[str, xr.Dataset] = field(default_factory=dict)
     gradient: dict[str, xr.Dataset] = field(default_factory=dict)
     comparison: xr.Dataset | None = None
+    skipped: dict[tuple[str, str], str] = field(default_factory=dict)  # why, by kind and setting
 
 
 def load_results(paths: list[Path]) -> dict[str, ModelResults]:
@@ -34,7 +35,9 @@ def load_results(paths: list[Path]) -> dict[str, ModelResults]:
         dataset = store.read_any(path)
         kind, model, setting = (dataset.attrs[key] for key in ("slds_kind", "model", "setting"))
         found = results.setdefault(model, ModelResults(model))
-        if kind in ("inference", "residual", "gradient"):
+        if dataset.attrs.get("status") == "declined":
+            found.skipped[kind, setting] = str(dataset.attrs["status_message"])
+        elif kind in ("inference", "residual", "gradient"):
             getattr(found, kind)[setting] = dataset
         else:
             setattr(found, kind, dataset)

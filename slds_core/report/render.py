@@ -19,6 +19,7 @@ from slds_core.report.claims import CLAIMS, draw_claims
 from slds_core.report.load import ModelResults, load_results, settings
 from slds_core.report.notebook import notebook_table
 from slds_core.report.rows import convergence_rows, gradient_rows
+from slds_core.report.sequences import sequence_rows
 from slds_core.report.svg import render_svg, to_element
 from slds_core.study.errors import StudyError
 
@@ -37,7 +38,7 @@ _FIGURES = {
         figures.convergence,
         "Residual and gap to the best evidence lower bound against sweeps, one line for each setting.",
     ),
-    "posterior": (figures.posterior, "Discrete states' probabilities and smoothed latent means over time."),
+    "posterior": (figures.posterior, "Expected statistics of the posterior that took most sweeps."),
     "gradients": (
         figures.gradient_errors,
         "Relative difference of each estimator from the reference, for each parameter group.",
@@ -103,6 +104,7 @@ def write_report(files: list[Path], output: Path, title: str, figure_folder: Pat
         pictures=pictures,
         claims=claims,
         convergence={name: convergence_rows(found) for name, found in results.items()},
+        sequences={name: sequence_rows(found) for name, found in results.items()},
         gradients={name: gradient_rows(found) for name, found in results.items()},
         settings=settings,
         notebook={name: notebook_table(found) for name, found in results.items()},

@@ -9,29 +9,40 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-ROOMS: dict[str, tuple[str, ...]] = {
-    "model": ("expfam", "models", "plugins", "study"),
-    "inference": ("chains", "fixed_point", "models", "plugins", "study"),
-    "residual": ("chains", "fixed_point", "gradients", "models", "objectives", "study"),
-    "gradient": ("chains", "fixed_point", "gradients", "models", "objectives", "plugins", "study"),
-    "comparison": ("study",),
-    "report": ("report", "study"),
+from slds_core.study.sources import PACKAGE, closure, digest
+
+_MODULES = {
+    "model": "study/stages/build_model.py",
+    "inference": "study/stages/infer.py",
+    "residual": "study/stages/residual.py",
+    "gradient": "study/stages/gradient.py",
+    "comparison": "study/stages/compare.py",
+    "report": "report/render.py",
 }
-"""The rooms of the package whose code a stage runs; editing any file in them reruns it."""
+"""Where each stage begins; editing any file that it imports reruns it. Plugins count apart: ``registry.identity``."""
 
 _PACKAGES = ("slds-core", "jax", "jaxlib", "equinox", "lineax", "flax", "numpy", "xarray", "netCDF4")
 
 
 @cache
 def code_hash(stage: str) -> str:
-    """Returns a hash of the source files that a stage runs."""
-    package = Path(__file__).parent.parent
-    digest = hashlib.sha256()
-    rooms = [path for room in ROOMS[stage] for path in sorted((package / room).rglob("*"))]
-    for path in [package / "directions.py", package / "trees.py", *rooms]:
-        if path.suffix in {".py", ".j2", ".css", ".mplstyle"}:
-            digest.update(str(path.relative_to(package)).encode() + b"\0" + path.read_bytes())
-    return digest.hexdigest()[:16]
+    """Returns a hash of the source files that a stage runs, and of the versions of the packages below them."""
+    files = closure(PACKAGE / _MODULES[stage], PACKAGE)
+    if stage == "report":
+        files += [
+            path for path in (PACKAGE / "report").rglob("*") if path.suffix in {".j2", ".css", ".mplstyle", ".js"}
+        ]
+    return settings_hash({"files": digest(files), "packages": _versions()})
+
+
+def _versions() -> dict[str, str]:
+    return {package: version(package) for package in _PACKAGES}
+
+
+def file_hash(path: Path) -> str:
+    """Returns the SHA-256 of a file's contents."""
+    with open(path, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def settings_hash(settings: Any) -> str:
@@ -43,7 +54,7 @@ def provenance(stage: str, *, settings: dict[str, Any], precision: str, backend:
     """Returns the attributes that say how a file was made.
 
     Args:
-        stage: one of ``ROOMS``.
+        stage: ``"model"``, ``"inference"``, ``"residual"``, ``"gradient"``, ``"comparison"`` or ``"report"``.
         settings: the slice of the configuration that the stage ran with.
         precision: ``"float32"`` or ``"float64"``.
         backend: JAX's platform, ``"cpu"`` or ``"gpu"``; ``"none"`` where JAX took no part.
@@ -55,5 +66,5 @@ def provenance(stage: str, *, settings: dict[str, Any], precision: str, backend:
         "precision": precision,
         "platform": f"{backend}, {platform.system()} {platform.machine()}, Python {platform.python_version()}",
         "xla_flags": os.environ.get("XLA_FLAGS", ""),
-        "packages": {package: version(package) for package in _PACKAGES},
+        "packages": _versions(),
     }

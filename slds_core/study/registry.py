@@ -1,24 +1,68 @@
-"""Which plugins there are: entry points, found without importing JAX."""
+"""Which plugins there are: installed ones by entry point, and those in files; found without importing JAX.
+
+A **reference** names a plugin in a configuration, on a command line and in a file: ``fisher_cg`` is an installed one,
+``folder/own.py:heavy_ball`` one in a file. So every job, wherever it runs, finds what the configuration meant.
+"""
 
 import difflib
+import itertools
+from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
-from slds_core.plugins import GradientPlugin, InferencePlugin, ModelPlugin, ObjectivePlugin, Plugin
 from slds_core.study.errors import StudyError
+from slds_core.study.plugin_files import KINDS as KINDS
+from slds_core.study.plugin_files import plugin_files, plugins_in
+from slds_core.study.sources import PACKAGE, closure, digest
 
-KINDS: dict[str, type[Plugin]] = {
-    "models": ModelPlugin,
-    "inference": InferencePlugin,
-    "gradients": GradientPlugin,
-    "objectives": ObjectivePlugin,
-}
+
+@dataclass(frozen=True)
+class Catalogue:
+    """The plugins of one kind that a study can name."""
+
+    kind: str
+    references: dict[str, str]  # by name
+    broken: dict[str, str]  # files that cannot be imported, each with its error
+
+    def reference(self, name: str) -> str:
+        """Returns the reference of a plugin by its name; a reference to a file stands for itself.
+
+        Raises:
+            StudyError: there is none of that name.
+        """
+        if name in self.references or _file_of(name):
+            return self.references.get(name, name)
+        broken = "".join(f"; {error}" for error in self.broken.values())
+        raise StudyError(f"no plugin '{name}' among {self.kind}{nearest(name, self.references)}{broken}")
+
+
+def catalogue(kind: str, paths: list[Path] | None = None) -> Catalogue:
+    """Returns the plugins of a kind: the installed ones, not imported, and those in files and folders.
+
+    Raises:
+        StudyError: a path does not exist, or a name is taken twice.
+    """
+    references = {name: name for name in available(kind)}
+    broken = {}
+    for path in itertools.chain.from_iterable(plugin_files(path) for path in paths or []):
+        try:
+            names = plugins_in(path, kind)
+        except StudyError as error:
+            broken[str(path)] = str(error)
+            continue
+        for name in names:
+            if name in references:
+                raise StudyError(f"{kind}: '{name}' in {path} has the name of another plugin, {references[name]}")
+            references[name] = f"{path}:{name}"
+    return Catalogue(kind, references, broken)
 
 
 def available(kind: str) -> dict[str, EntryPoint]:
-    """Returns the plugins of a kind by name, not yet imported.
+    """Returns the installed plugins of a kind by name, not yet imported.
 
     Raises:
         StudyError: two packages register the same name.
@@ -33,35 +77,68 @@ def available(kind: str) -> dict[str, EntryPoint]:
     return found
 
 
-def plugin_class(kind: str, name: str) -> type[Any]:
+def plugin_class(kind: str, reference: str) -> type[Any]:
     """Returns the class of a plugin.
 
     Raises:
         StudyError: there is none of that name, it cannot be imported, or it is not of its kind.
     """
+    path = _file_of(reference)
+    if path is not None:
+        name = reference.rpartition(":")[2]
+        found = plugins_in(path, kind)
+        if name not in found:
+            raise StudyError(f"no plugin '{name}' among {kind} in {path}{nearest(name, found)}")
+        return found[name]
     points = available(kind)
-    if name not in points:
-        raise StudyError(f"no plugin '{name}' among {kind}{nearest(name, points)}")
+    if reference not in points:
+        raise StudyError(f"no plugin '{reference}' among {kind}{nearest(reference, points)}")
+    value = points[reference].value
     try:
-        loaded = points[name].load()
+        loaded = points[reference].load()
     except Exception as error:  # a stranger's module may fail in any way
-        raise StudyError(f"plugin '{name}' ({points[name].value}) cannot be imported: {error}") from error
+        raise StudyError(f"plugin '{reference}' ({value}) cannot be imported: {error}") from error
     if not (isinstance(loaded, type) and issubclass(loaded, KINDS[kind])):
-        raise StudyError(f"plugin '{name}' ({points[name].value}) is not a {KINDS[kind].__name__}")
+        raise StudyError(f"plugin '{reference}' ({value}) is not a {KINDS[kind].__name__}")
     return loaded
 
 
-def make(kind: str, name: str, parameters: dict[str, Any]) -> Any:
+def make(kind: str, reference: str, parameters: dict[str, Any]) -> Any:
     """Returns a plugin with its parameters checked.
 
     Raises:
         StudyError: names each parameter that is unknown, missing or out of bounds, with the value found.
     """
-    cls = plugin_class(kind, name)
+    cls = plugin_class(kind, reference)
     try:
         return cls(**parameters)
     except ValidationError as error:
         raise StudyError("; ".join(explain(problem, cls.model_fields) for problem in error.errors())) from error
+
+
+def identity(kind: str, reference: str) -> str:
+    """Returns what tells one state of a plugin from another: package and version, or file, and a hash of the sources it runs.
+
+    Raises:
+        StudyError: there is no such plugin.
+    """
+    path = _file_of(reference)
+    if path is not None:
+        if path.is_dir():
+            return f"{path.name} {digest(path.rglob('*.py'))}"
+        if not path.is_file():
+            raise StudyError(f"plugin file {path} is not there")
+        return f"{path.name} {digest(closure(path, path.parent, PACKAGE))}"
+    points = available(kind)
+    if reference not in points:
+        raise StudyError(f"no plugin '{reference}' among {kind}{nearest(reference, points)}")
+    point = points[reference]
+    origin = f"{point.dist.name} {point.dist.version}" if point.dist is not None else point.module
+    package = find_spec(point.module.partition(".")[0])
+    source = _source(point.module)
+    if source is None or package is None or package.origin is None:
+        return origin  # its import will fail, and say why
+    return f"{origin} {digest(closure(source, Path(package.origin).parent, PACKAGE))}"
 
 
 def explain(problem: Any, known: Any) -> str:
@@ -80,3 +157,23 @@ def nearest(name: str, known: Any) -> str:
     if close:
         return f"; did you mean '{close[0]}'?"
     return f"; expected one of: {', '.join(sorted(known))}" if known else "; none is expected here"
+
+
+def _file_of(reference: str) -> Path | None:
+    """Returns the file or folder in a reference; ``None`` for the name of an installed plugin."""
+    place, separator, _ = reference.rpartition(":")
+    return Path(place) if separator else None
+
+
+def _source(module: str) -> Path | None:
+    """Returns a module's file without importing it; its package's folder is looked at, not run."""
+    top, *rest = module.split(".")
+    spec = find_spec(top)
+    if spec is None or spec.origin is None:
+        return None
+    origin = Path(spec.origin)
+    if not rest:
+        return origin
+    place = origin.parent.joinpath(*rest)
+    candidates = [place / "__init__.py", place.with_suffix(".py")]
+    return next((file for file in candidates if file.is_file()), None)

@@ -63,9 +63,9 @@ def read(path: Path, kind: str) -> xr.Dataset:
     Raises:
         StudyError: the file is missing, unreadable, half-written, of another kind or another schema version.
     """
-    dataset = read_any(path, expected=f"a {kind} file")
+    dataset = read_any(path, expected=f"{_a(kind)} file")
     if dataset.attrs["slds_kind"] != kind:
-        raise StudyError(f"{path}: expected a {kind} file, found a {dataset.attrs['slds_kind']} file")
+        raise StudyError(f"{path}: expected {_a(kind)} file, found {_a(dataset.attrs['slds_kind'])} file")
     return dataset
 
 
@@ -98,6 +98,10 @@ def read_all(paths: Iterable[Path], kind: str) -> dict[str, xr.Dataset]:
 def variable(dimensions: Any, values: Any, long_name: str, units: str = "1") -> xr.Variable:
     """Returns a described variable."""
     return xr.Variable(dimensions, np.asarray(values), {"long_name": long_name, "units": units})
+
+
+def _a(kind: str) -> str:
+    return f"an {kind}" if kind[0] in "aeiou" else f"a {kind}"
 
 
 def _plain(value: Any) -> Any:

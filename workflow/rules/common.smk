@@ -2,15 +2,18 @@
 import json
 import shlex
 import sys
+from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
-from slds_core.study.configuration import read_configuration
+from slds_core.study.configuration import read_files
 from slds_core.study.errors import StudyError
 from slds_core.study.provenance import code_hash
+from slds_core.study.registry import identity
+from slds_core.study.resolve import input_files
 
 try:
-    STUDY = read_configuration(config)
+    STUDY = read_files(map(Path, workflow.configfiles), config)
 except StudyError as error:
     raise WorkflowError(str(error))
 
@@ -55,6 +58,11 @@ def named(settings, kind):
         return settings[wildcards.setting]
 
     return lookup
+
+
+def plugin_of_model(wildcards):
+    """What tells one state of the model's plugin from another: editing it reruns what used it, and nothing else."""
+    return identity("models", STUDY.models[wildcards.model].plugin)
 
 
 inference_setting = named(STUDY.inference, "inference")

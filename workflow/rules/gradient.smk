@@ -19,6 +19,11 @@ rule gradient:
             f"--inference={path}" for path in input[1:]
         ),
         code=code_hash("gradient"),
+        model=plugin_of_model,
+        plugin=lambda wildcards: identity(
+            "gradients", gradient_setting(wildcards).plugin
+        ),
+        function=identity("objectives", STUDY.objective.plugin),
     message:
         "Differentiate {wildcards.model} by {wildcards.setting}"
     shell:

@@ -14,6 +14,10 @@ rule infer:
     params:
         settings=lambda wildcards: plugin(inference_setting(wildcards)),
         code=code_hash("inference"),
+        model=plugin_of_model,
+        plugin=lambda wildcards: identity(
+            "inference", inference_setting(wildcards).plugin
+        ),
     message:
         "Infer {wildcards.model} at {wildcards.setting}"
     shell:
@@ -36,6 +40,7 @@ rule residual:
         runtime=10,
     params:
         code=code_hash("residual"),
+        model=plugin_of_model,
     message:
         "Measure how far {wildcards.model} at {wildcards.setting} is from the fixed point"
     shell:

@@ -1,4 +1,6 @@
 rule build_model:
+    input:
+        lambda wildcards: input_files("models", STUDY.models[wildcards.model]),
     output:
         "results/{model}/model.nc",
     log:
@@ -13,6 +15,7 @@ rule build_model:
         settings=lambda wildcards: plugin(STUDY.models[wildcards.model]),
         precision=STUDY.precision,
         code=code_hash("model"),
+        plugin=plugin_of_model,
     message:
         "Build the model {wildcards.model}"
     shell:

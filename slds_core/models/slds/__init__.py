@@ -9,3 +9,5 @@ from slds_core.models.slds.potentials import InitialPotentials as InitialPotenti
 from slds_core.models.slds.potentials import RecognitionPotentials as RecognitionPotentials
 from slds_core.models.slds.potentials import SLDSPotentials as SLDSPotentials
 from slds_core.models.slds.potentials import expected_potentials as expected_potentials
+from slds_core.models.slds.sequences import SLDSSequences as SLDSSequences
+from slds_core.models.slds.sequences import slds_problem as slds_problem

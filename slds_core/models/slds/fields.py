@@ -1,6 +1,10 @@
 """How the arrays of an SLDS are named, described and stored."""
 
+from dataclasses import replace
 from typing import Any
+
+import equinox as eqx
+import jax
 
 from slds_core.chains.gaussian import GaussianStatistics
 from slds_core.fixed_point.interface import Field
@@ -52,3 +56,26 @@ GAUSSIAN = GaussianStatistics(
     cross_moment=_field(("transition", *_SQUARE), "expected z_t z_{t+1}ᵀ"),
     mean=_field(("time", *_LATENT), "expected z_t"),
 )
+
+SEQUENCES = eqx.tree_at(
+    lambda fields: fields.recognition,
+    PARAMETERS,
+    jax.tree.map(
+        lambda field: replace(
+            field, dimensions=("sequence", *field.dimensions), long_name=f"{field.long_name}, padded"
+        ),
+        PARAMETERS.recognition,
+    ),
+)
+
+_PACKED = {"time": "packed_time", "transition": "packed_transition"}
+
+
+def packed(fields: Any) -> Any:
+    """Returns the fields of arrays in which sequences lie end to end."""
+
+    def rename(field: Field) -> Field:
+        dimensions = tuple(_PACKED.get(name, name) for name in field.dimensions)
+        return replace(field, dimensions=dimensions, long_name=f"{field.long_name}, sequence after sequence")
+
+    return jax.tree.map(rename, fields)

@@ -40,5 +40,5 @@ def to_discrete(dynamics: DynamicsPotentials, statistics: GaussianStatistics) ->
         + score(dynamics.cross, statistics.cross_moment)
         + score(dynamics.quadratic_next, second[1:])
         + score(dynamics.linear_next, mean[1:])
-        + dynamics.constant
+        + dynamics.constant[None]
     )

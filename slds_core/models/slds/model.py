@@ -40,7 +40,26 @@ class SLDSPosterior(eqx.Module):
     kl_notebook: Float[Array, ""]  # the notebook's variant, which pairs the message with the new marginals, nats
 
 
-class SLDS(MeanField[SLDSPotentials, Float[Array, "transition state"], SLDSPosterior]):
+class SLDSModel(MeanField[SLDSPotentials, Float[Array, "transition state"], SLDSPosterior]):
+    """What one SLDS and many have in common: where things are in their blocks and in their posterior."""
+
+    def second_state(self, statistics: HMMStatistics) -> Float[Array, "transition state"]:
+        return statistics.marginals
+
+    def parts(self, posterior: SLDSPosterior) -> tuple[GaussianStatistics, Float[Array, "transition state"]]:
+        return posterior.gaussian, posterior.unary
+
+    def with_state(self, posterior: SLDSPosterior, state: Float[Array, "transition state"]) -> SLDSPosterior:
+        return eqx.tree_at(lambda p: p.discrete.marginals, posterior, state)
+
+    def state(self, posterior: SLDSPosterior) -> Float[Array, "transition state"]:
+        return posterior.discrete.marginals
+
+    def statistics(self, posterior: SLDSPosterior) -> SLDSStatistics:
+        return SLDSStatistics(posterior.gaussian, posterior.discrete.marginals)
+
+
+class SLDS(SLDSModel):
     """Mean field in an SLDS. The state is the discrete chain's marginals ``μ_c``."""
 
     backend: Backend | None = eqx.field(static=True, default=None)
@@ -58,49 +77,14 @@ class SLDS(MeanField[SLDSPotentials, Float[Array, "transition state"], SLDSPoste
         states = hmm.smooth(potentials, backend=self.backend)
         return Block(states.log_partition, states.statistics)
 
-    def second_state(self, statistics: HMMStatistics) -> Float[Array, "transition state"]:
-        return statistics.marginals
-
     def combine(self, parameters: SLDSPotentials, state, first: Block, message, second: Block) -> SLDSPosterior:
-        """Returns both blocks with their bounds.
-
-        References:
-            Ghahramani and Hinton (2000), "Variational learning for switching state-space models"; docs/theory.md,
-            section "Local inference".
-        """
-        # Each factor is the best one when it is made, so entropies and energies collapse into log-partitions; what remains
-        # is the transitions' energy, paid once too often, at the marginals that q(z) was made from.
-        paid_twice = jnp.vdot(message - parameters.dynamics.constant, state)
-        bound = first.log_partition + second.log_partition - paid_twice - normalizer(parameters)
-        evidence = recognition_energy(parameters, first.statistics)
-        return SLDSPosterior(
-            gaussian=first.statistics,
-            gaussian_log_partition=first.log_partition,
-            unary=message,
-            discrete=second.statistics,
-            discrete_log_partition=second.log_partition,
-            elbo=bound,
-            kl=evidence - bound,
-            kl_notebook=evidence - bound + jnp.vdot(message, second.statistics.marginals - state),
-        )
-
-    def parts(self, posterior: SLDSPosterior) -> tuple[GaussianStatistics, Float[Array, "transition state"]]:
-        return posterior.gaussian, posterior.unary
-
-    def with_state(self, posterior: SLDSPosterior, state: Float[Array, "transition state"]) -> SLDSPosterior:
-        return eqx.tree_at(lambda p: p.discrete.marginals, posterior, state)
-
-    def state(self, posterior: SLDSPosterior) -> Float[Array, "transition state"]:
-        return posterior.discrete.marginals
+        return bounds(parameters, state, first, message, second, parameters.time - 1)
 
     def elbo(self, posterior: SLDSPosterior) -> Float[Array, ""]:
         return posterior.elbo
 
     def monitors(self, posterior: SLDSPosterior) -> dict[str, Float[Array, ""]]:
         return {"kl": posterior.kl, "kl_notebook": posterior.kl_notebook}
-
-    def statistics(self, posterior: SLDSPosterior) -> SLDSStatistics:
-        return SLDSStatistics(posterior.gaussian, posterior.discrete.marginals)
 
     def parameter_fields(self) -> SLDSPotentials:
         return fields.PARAMETERS
@@ -112,13 +96,47 @@ class SLDS(MeanField[SLDSPotentials, Float[Array, "transition state"], SLDSPoste
         return SLDSStatistics(fields.GAUSSIAN, fields.MARGINALS)
 
 
+def bounds(
+    parameters: SLDSPotentials,
+    state: Float[Array, "transition state"],
+    first: Block,
+    message: Float[Array, "transition state"],
+    second: Block,
+    transitions: Float[Array, ""] | int,
+) -> SLDSPosterior:
+    """Returns both blocks with their bounds.
+
+    Args:
+        parameters, state, first, message, second: as for ``MeanField.combine``.
+        transitions: how many there are; further entries must be zero.
+
+    References:
+        Ghahramani and Hinton (2000), "Variational learning for switching state-space models"; docs/theory.md,
+        section "Local inference".
+    """
+    # Each factor is the best one when it is made, so entropies and energies collapse into log-partitions; what remains
+    # is the transitions' energy, paid once too often, at the marginals that q(z) was made from.
+    paid_twice = jnp.vdot(message - parameters.dynamics.constant[None], state)
+    bound = first.log_partition + second.log_partition - paid_twice - normalizer(parameters, transitions)
+    evidence = recognition_energy(parameters, first.statistics)
+    return SLDSPosterior(
+        gaussian=first.statistics,
+        gaussian_log_partition=first.log_partition,
+        unary=message,
+        discrete=second.statistics,
+        discrete_log_partition=second.log_partition,
+        elbo=bound,
+        kl=evidence - bound,
+        kl_notebook=evidence - bound + jnp.vdot(message, second.statistics.marginals - state),
+    )
+
+
 def recognition_energy(parameters: SLDSPotentials, statistics: GaussianStatistics) -> Float[Array, ""]:
     """Returns ``E_q[log ψ]``, the expected log of the recognition potentials (nats)."""
     recognition = parameters.recognition
     return jnp.vdot(recognition.quadratic, statistics.second_moment) + jnp.vdot(recognition.linear, statistics.mean)
 
 
-def normalizer(parameters: SLDSPotentials) -> Float[Array, ""]:
+def normalizer(parameters: SLDSPotentials, transitions: Float[Array, ""] | int) -> Float[Array, ""]:
     """Returns the expected log-normalisers of the first step and of the transitions, as far as no state enters (nats)."""
-    transitions = parameters.time - 1
     return parameters.initial.normalizer + transitions * 0.5 * parameters.latent * math.log(2 * math.pi)

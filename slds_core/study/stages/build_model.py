@@ -7,7 +7,8 @@ import xarray as xr
 
 from slds_core.fixed_point.interface import require_finite
 from slds_core.study import registry, store
-from slds_core.study.stages.common import START, attributes, cast, use_precision
+from slds_core.study.provenance import file_hash
+from slds_core.study.stages.common import START, attributes, cast, sequence_variables, use_precision
 from slds_core.study.trees import to_variables
 
 
@@ -28,14 +29,18 @@ def build_model(name: str, settings: dict[str, Any], precision: str, output: Pat
         ValueError: an array holds NaN or infinity.
     """
     use_precision(precision)
-    built = registry.make("models", settings["plugin"], settings["parameters"]).build()
+    plugin = registry.make("models", settings["plugin"], settings["parameters"])
+    built = plugin.build()
     parameters, start = cast(built.parameters, precision), cast(built.start, precision)
     require_finite(f"model '{name}', parameters", parameters)
     require_finite(f"model '{name}', start", start)
     variables = to_variables(parameters, built.problem.parameter_fields())
     variables |= to_variables(start, built.problem.state_fields(), START)
+    variables |= sequence_variables(built.problem)
     dataset = xr.Dataset(variables)
-    store.write(dataset, output, "model", attributes("model", name, name, settings, precision))
+    origin = attributes("model", name, name, settings, precision)
+    origin["input_files"] = {str(path): file_hash(path) for path in plugin.input_files()}
+    store.write(dataset, output, "model", origin)
     sizes = ", ".join(
         f"{dimension} {size}" for dimension, size in dataset.sizes.items() if "next" not in str(dimension)
     )

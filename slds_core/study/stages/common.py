@@ -9,11 +9,13 @@ import numpy as np
 import xarray as xr
 
 from slds_core.fixed_point import FixedPoint
+from slds_core.plugins import Declined
 from slds_core.study import registry, store
 from slds_core.study.provenance import provenance
 from slds_core.study.timing import Measurement
 from slds_core.study.trees import from_dataset
 
+DECLINED = "declined"
 START = "start"
 STATE = "state"
 
@@ -38,15 +40,28 @@ def read_model(path: Path) -> StoredModel:
     precision = dataset.attrs["precision"]
     use_precision(precision)
     settings = json.loads(dataset.attrs["settings"])
-    problem = registry.make("models", settings["plugin"], settings["parameters"]).problem()
+    problem = registry.make("models", settings["plugin"], settings["parameters"]).rebuild(dataset)
     parameters = from_dataset(dataset, problem.parameter_fields())
     start = from_dataset(dataset, problem.state_fields(), START)
     return StoredModel(dataset.attrs["model"], precision, problem, parameters, start)
 
 
 def read_state(path: Path, problem: FixedPoint) -> Any:
-    """Returns the state at which an inference ended."""
-    return from_dataset(store.read(path, "inference"), problem.state_fields(), STATE)
+    """Returns the state at which an inference ended.
+
+    Raises:
+        Declined: there is none, since the inference's plugin declined the problem.
+        StudyError: the file cannot be used.
+    """
+    dataset = store.read(path, "inference")
+    if dataset.attrs["status"] == DECLINED:
+        raise Declined(f"the inference '{dataset.attrs['setting']}' was skipped: {dataset.attrs['status_message']}")
+    return from_dataset(dataset, problem.state_fields(), STATE)
+
+
+def declined(reason: Declined) -> xr.Dataset:
+    """Returns the result of a plugin that declined: no numbers, and why."""
+    return xr.Dataset(attrs={"status": DECLINED, "status_message": str(reason)})
 
 
 def use_precision(precision: str) -> None:
@@ -57,6 +72,20 @@ def use_precision(precision: str) -> None:
 def cast(tree: Any, precision: str) -> Any:
     """Returns a tree of NumPy arrays in the given precision."""
     return jax.tree.map(lambda leaf: np.asarray(leaf, dtype=precision), tree)
+
+
+def sequence_variables(problem: FixedPoint, **named: tuple[Any, str, str]) -> dict[str, xr.Variable]:
+    """Returns a model's ``length`` and further values of each sequence as variables; none where it is one sequence.
+
+    Args:
+        problem: the model.
+        named: by name, the values, what they are, and their units.
+    """
+    sequences = problem.sequences()
+    if sequences is None:
+        return {}
+    named = {"length": (sequences.lengths, "time steps of each sequence", "1")} | named
+    return {name: store.variable("sequence", *described) for name, described in named.items()}
 
 
 def attributes(stage: str, model: str, setting: str, settings: dict[str, Any], precision: str) -> dict[str, Any]:

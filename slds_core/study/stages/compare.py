@@ -23,7 +23,7 @@ Metric = Callable[[np.ndarray, np.ndarray], float]
 def compare(gradients: list[Path], references: list[str], output: Path) -> str:
     """Compares each gradient with each reference, per parameter group and in total, and writes comparison and verdicts.
 
-    A reference by finite differences is compared along its own directions.
+    A reference by finite differences is compared along its own directions. Gradients that were skipped take no part.
 
     Args:
         gradients: the files of the gradients.
@@ -36,7 +36,13 @@ def compare(gradients: list[Path], references: list[str], output: Path) -> str:
     Raises:
         StudyError: a file cannot be used, a reference is not among them, or they do not belong together.
     """
-    datasets = store.read_all(gradients, "gradient")
+    every = store.read_all(gradients, "gradient")
+    datasets = {name: dataset for name, dataset in every.items() if dataset.attrs["status"] != "declined"}
+    if every and not datasets:
+        first = next(iter(every.values()))
+        nothing = xr.Dataset(attrs={"status": "declined", "status_message": "every gradient was skipped"})
+        return _write(nothing, output, references, first)
+    references = [name for name in references if name in datasets or name not in every]
     references = references or [name for name, dataset in datasets.items() if not _directional(dataset)]
     missing = [name for name in references if name not in datasets]
     if missing:
@@ -103,9 +109,8 @@ def compare(gradients: list[Path], references: list[str], output: Path) -> str:
         | {key: store.variable("estimator", _array(values), text) for key, (values, text) in per_estimator.items()},
         coords={"estimator": list(estimators), "reference": references, "group": names},
     )
-    settings = {"references": references}
-    origin = provenance("comparison", settings=settings, precision=first.attrs["precision"], backend="none")
-    store.write(dataset, output, "comparison", {"model": first.attrs["model"], "setting": "comparison", **origin})
+    dataset.attrs["status"] = "compared"
+    _write(dataset, output, references, first)
     counts = {name: [v.name for v in verdicts].count(name) for name in dict.fromkeys(v.name for v in verdicts)}
     return ", ".join(f"{count} {name}" for name, count in counts.items())
 
@@ -130,6 +135,14 @@ def cosine(estimate: np.ndarray, reference: np.ndarray) -> float:
 def abs_mean(estimate: np.ndarray, reference: np.ndarray) -> float:
     """Returns the absolute value of the mean difference."""
     return float(abs(np.mean(estimate - reference))) if estimate.size else 0.0
+
+
+def _write(dataset: xr.Dataset, output: Path, references: list[str], like: xr.Dataset) -> str:
+    origin = provenance(
+        "comparison", settings={"references": references}, precision=like.attrs["precision"], backend="none"
+    )
+    store.write(dataset, output, "comparison", {"model": like.attrs["model"], "setting": "comparison", **origin})
+    return str(dataset.attrs.get("status_message", "written"))
 
 
 def _directional(dataset: xr.Dataset) -> bool:

@@ -8,11 +8,29 @@ import jax
 import numpy as np
 import xarray as xr
 
+from slds_core.fixed_point import FixedPoint
 from slds_core.fixed_point.status import name_of
-from slds_core.gradients import DirectionalDerivatives, Gradient, GradientStatus, Objective, certify
+from slds_core.gradients import (
+    DirectionalDerivatives,
+    Gradient,
+    GradientStatus,
+    Objective,
+    by_sequence,
+    certify,
+)
+from slds_core.gradients.by_sequence import SEQUENCE
+from slds_core.plugins import Declined
 from slds_core.study import registry, store
 from slds_core.study.errors import StudyError
-from slds_core.study.stages.common import StoredModel, attributes, cost_variables, read_model, read_state
+from slds_core.study.stages.common import (
+    StoredModel,
+    attributes,
+    cost_variables,
+    declined,
+    read_model,
+    read_state,
+    sequence_variables,
+)
 from slds_core.study.timing import measure
 from slds_core.study.trees import named_fields, to_variables
 
@@ -33,40 +51,52 @@ def gradient(
         output: the file to write.
 
     Returns:
-        A sentence on how the estimator ended. Its failure is recorded, not raised.
+        A sentence on how the estimator ended. Its failure is recorded, not raised; so is declining.
 
     Raises:
         StudyError: a plugin or a file cannot be used, or the inference is missing.
     """
     stored = read_model(model)
     plugin = registry.make("gradients", settings["plugin"], settings["parameters"])
-    function = registry.make("objectives", objective["plugin"], objective["parameters"]).objective(stored.problem)
-    if plugin.start == "initial":
-        state = stored.start
-    elif inference is None:
-        raise StudyError(f"'{settings['plugin']}' differentiates at a fixed point: give the file of an inference")
-    else:
-        state = read_state(inference, stored.problem)
+    goal = registry.make("objectives", objective["plugin"], objective["parameters"])
+    if plugin.start == "fixed_point":
+        if inference is None:
+            raise StudyError(f"'{settings['plugin']}' differentiates at a fixed point: give the file of an inference")
         settings = settings | {"at": inference.stem}
+    settings = settings | {"objective": objective}
+    origin = attributes("gradient", stored.name, name, settings, stored.precision)
+    try:
+        dataset, summary = _estimated(stored, plugin, goal, inference)
+    except Declined as reason:
+        dataset, summary = declined(reason), f"skipped: {reason}"
+    store.write(dataset, output, "gradient", origin)
+    return summary
+
+
+def _estimated(stored: StoredModel, plugin: Any, goal: Any, inference: Path | None) -> tuple[xr.Dataset, str]:
+    function = goal.objective(stored.problem)
+    state = stored.start
+    if plugin.start == "fixed_point" and inference is not None:
+        state = read_state(inference, stored.problem)
 
     def estimate(parameters, state):
         return plugin.estimate(stored.problem, function, parameters, state)
 
-    cost = measure(estimate, stored.parameters, state, repeats=_REPEATS)
+    cost = measure(by_sequence(stored.problem, estimate), stored.parameters, state, repeats=_REPEATS)
+    found, separate = cost.result
     fields = stored.problem.parameter_fields()
-    if isinstance(cost.result, DirectionalDerivatives):
-        variables, status, message, summary = _directional(cost.result, list(named_fields(fields)))
+    if isinstance(found, DirectionalDerivatives):
+        variables, status, message, summary = _directional(found, list(named_fields(fields)))
     else:
-        variables, status, message, summary = _full(cost.result, fields)
-        variables |= _certificate(stored, function, state, cost.result)
+        variables, status, message, summary = _full(found, fields)
+        variables |= _certificate(stored, function, state, found)
+        variables |= _sequence_variables(stored.problem, separate)
     dataset = xr.Dataset(
-        {"value": store.variable((), cost.result.value, "objective")} | variables | cost_variables(cost),
+        {"value": store.variable((), found.value, "objective")} | variables | cost_variables(cost),
         attrs={"status": status, "status_message": message},
     )
-    settings = settings | {"objective": objective}
-    store.write(dataset, output, "gradient", attributes("gradient", stored.name, name, settings, stored.precision))
     seconds = statistics.median(cost.run_seconds)
-    return f"{summary}, {seconds:.3g} s a run, {cost.compile_seconds:.2f} s to compile"
+    return dataset, f"{summary}, {seconds:.3g} s a run, {cost.compile_seconds:.2f} s to compile"
 
 
 def _full(found: Gradient, fields: Any) -> tuple[dict[str, xr.Variable], str, str, str]:
@@ -95,6 +125,20 @@ def _directional(found: DirectionalDerivatives, groups: list[str]) -> tuple[dict
         "forward_residual": store.variable((), found.forward_residual, "largest change in the last sweep of any"),
     }
     return variables, status, message, f"{int(found.evaluations)} evaluations"
+
+
+def _sequence_variables(problem: FixedPoint, separate: Any) -> dict[str, xr.Variable]:
+    """Returns each sequence's part of the gradient of what the sequences share; nothing where the model is one sequence."""
+    if separate is None:
+        return {}
+    variables = sequence_variables(problem)
+    for (name, field), leaf in zip(
+        named_fields(problem.parameter_fields(), f"{SEQUENCE}_{PREFIX}").items(), jax.tree.leaves(separate), strict=True
+    ):
+        if SEQUENCE not in field.dimensions:
+            dimensions = (SEQUENCE, *field.dimensions)
+            variables[name] = store.variable(dimensions, leaf, f"{field.long_name}, each sequence's part", field.units)
+    return variables
 
 
 def _certificate(stored: StoredModel, function: Objective, state: Any, found: Gradient) -> dict[str, xr.Variable]:

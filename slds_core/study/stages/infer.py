@@ -3,12 +3,15 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import xarray as xr
 
-from slds_core.fixed_point import Inference, InferenceStatus
+from slds_core.fixed_point import FixedPoint, Inference, InferenceStatus
+from slds_core.fixed_point.progress import RESIDUAL
 from slds_core.fixed_point.status import name_of
+from slds_core.plugins import Declined, InferencePlugin
 from slds_core.study import registry, store
-from slds_core.study.stages.common import STATE, attributes, cost_variables, read_model
+from slds_core.study.stages.common import STATE, attributes, cost_variables, declined, read_model, sequence_variables
 from slds_core.study.timing import measure
 from slds_core.study.trees import to_variables
 
@@ -23,14 +26,19 @@ def infer(model: Path, name: str, settings: dict[str, Any], output: Path) -> str
         output: the file to write.
 
     Returns:
-        A sentence on how inference ended. Want of convergence is recorded, not raised.
+        A sentence on how inference ended. Want of convergence is recorded, not raised; so is a plugin's declining.
 
     Raises:
         StudyError: the plugin or a file cannot be used.
     """
     stored = read_model(model)
     plugin = registry.make("inference", settings["plugin"], settings["parameters"])
-    cost = measure(lambda *arguments: plugin.infer(stored.problem, *arguments), stored.parameters, stored.start)
+    origin = attributes("inference", stored.name, name, settings, stored.precision)
+    try:
+        cost = measure(lambda *arguments: plugin.infer(stored.problem, *arguments), stored.parameters, stored.start)
+    except Declined as reason:
+        store.write(declined(reason), output, "inference", origin)
+        return f"skipped: {reason}"
     inference: Inference = cost.result
     iterations, sweeps, status = int(inference.iterations), int(inference.sweeps), name_of(inference.status)
     statistics = stored.problem.statistics(inference.posterior)
@@ -42,10 +50,11 @@ def infer(model: Path, name: str, settings: dict[str, Any], output: Path) -> str
             "sweeps": store.variable((), sweeps, "sweeps and Jacobian products taken, each counted as one"),
         }
         | _trace_variables(inference, iterations, cost.run_seconds[0])
+        | _sequence_variables(stored.problem, inference, iterations, _state_tolerance(plugin))
         | cost_variables(cost),
         attrs={"status": status, "status_message": InferenceStatus[inference.status]},
     )
-    store.write(dataset, output, "inference", attributes("inference", stored.name, name, settings, stored.precision))
+    store.write(dataset, output, "inference", origin)
     residual = float(inference.trace.residual.maximum[iterations - 1])
     return f"{status} after {sweeps} sweeps and products, last change {residual:.1e}"
 
@@ -72,3 +81,31 @@ def _trace_variables(inference: Inference, iterations: int, seconds: float) -> d
         key: store.variable("iteration", values[:iterations], text, units)
         for key, (values, text, units) in named.items()
     }
+
+
+def _sequence_variables(
+    problem: FixedPoint, inference: Inference, iterations: int, tolerance: float | None
+) -> dict[str, xr.Variable]:
+    """Returns what is known of each sequence alone; nothing where the model is one sequence."""
+    trace = inference.trace
+    if trace.by_sequence is None:
+        return {}
+    largest = np.asarray(trace.by_sequence.maximum[:iterations])
+    named: dict[str, tuple[Any, str, str]] = {
+        f"sequence_{name}": (values, f"{name} of each sequence alone", "nat")
+        for name, values in problem.by_sequence(inference.posterior).items()
+    }
+    if tolerance is not None:
+        met = largest < tolerance
+        sweeps = np.where(met.any(0), np.asarray(trace.sweeps)[met.argmax(0)], np.nan)
+        text = "sweeps and products until the largest change in this sequence fell below the tolerance; NaN if never"
+        named["sequence_sweeps"] = (sweeps, text, "1")
+    text = "largest absolute change of each sequence's state in each iteration's sweep"
+    series = {"trace_sequence_residual_max": store.variable(("iteration", "sequence"), largest, text)}
+    return sequence_variables(problem, **named) | series
+
+
+def _state_tolerance(plugin: InferencePlugin) -> float | None:
+    """Returns the change of the state at which a plugin stops, if that is what it goes by."""
+    by_residual = getattr(plugin, "criterion", RESIDUAL) == RESIDUAL
+    return getattr(plugin, "tolerance", None) if by_residual else None

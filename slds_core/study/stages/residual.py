@@ -9,11 +9,12 @@ import numpy as np
 import xarray as xr
 
 from slds_core.fixed_point import FixedPoint, MeanField, Residual, Spectrum, sweep_spectrum
-from slds_core.fixed_point.residual import change
+from slds_core.fixed_point.residual import change, change_by_sequence
 from slds_core.gradients.linearisation import linearise
 from slds_core.objectives.generic import elbo
+from slds_core.plugins import Declined
 from slds_core.study import store
-from slds_core.study.stages.common import attributes, read_model, read_state
+from slds_core.study.stages.common import attributes, declined, read_model, read_state, sequence_variables
 from slds_core.trees import norm
 
 _SMALLEST_FOR_RATE = 1e3  # units of rounding below which a residual says nothing of the rate
@@ -36,8 +37,16 @@ def residual(model: Path, inference: Path, name: str, output: Path) -> str:
     """
     stored = read_model(model)
     problem, parameters = stored.problem, stored.parameters
-    state = read_state(inference, problem)
-    measured, defect, spectrum = jax.jit(lambda *arguments: _measure(problem, *arguments))(parameters, state)
+    settings = {"inference": name}
+    origin = attributes("residual", stored.name, name, settings, stored.precision)
+    try:
+        state = read_state(inference, problem)
+    except Declined as reason:
+        store.write(declined(reason), output, "residual", origin)
+        return f"skipped: {reason}"
+    measured, by_sequence, defect, spectrum = jax.jit(lambda *arguments: _measure(problem, *arguments))(
+        parameters, state
+    )
     variables = {
         "residual_mean": store.variable((), measured.mean, "mean absolute change of the state in one more sweep"),
         "residual_max": store.variable((), measured.maximum, "largest absolute change of the state in one more sweep"),
@@ -52,6 +61,12 @@ def residual(model: Path, inference: Path, name: str, output: Path) -> str:
             "contraction rate seen in the trace; NaN if not by sweeps",
         ),
     }
+    if by_sequence is not None:
+        variables |= sequence_variables(
+            problem,
+            sequence_residual_mean=(by_sequence.mean, "residual_mean of each sequence alone", "1"),
+            sequence_residual_max=(by_sequence.maximum, "residual_max of each sequence alone", "1"),
+        )
     rate = float("nan")
     if spectrum is not None:
         rate = float(spectrum.eigenvalues[0])
@@ -59,20 +74,21 @@ def residual(model: Path, inference: Path, name: str, output: Path) -> str:
             "eigenvalue": store.variable("ritz", spectrum.eigenvalues, "leading eigenvalues of the sweep's Jacobian"),
             "eigenvalue_error": store.variable("ritz", spectrum.errors, "bound on the distance from an eigenvalue"),
         }
-    settings = {"inference": name}
-    origin = attributes("residual", stored.name, name, settings, stored.precision)
     store.write(xr.Dataset(variables), output, "residual", origin)
     return f"mean {float(measured.mean):.3e}, largest {float(measured.maximum):.3e}, contraction rate {rate:.4f}"
 
 
-def _measure(problem: FixedPoint, parameters: Any, state: Any) -> tuple[Residual, jax.Array, Spectrum | None]:
-    """Returns residual, envelope defect and spectrum: one program, compiled once."""
+def _measure(
+    problem: FixedPoint, parameters: Any, state: Any
+) -> tuple[Residual, Residual | None, jax.Array, Spectrum | None]:
+    """Returns residuals in total and by sequence, envelope defect and spectrum: one program, compiled once."""
     system = linearise(problem, elbo(problem), parameters, state)
     defect = norm(system.pull(system.right_hand_side).parameters) / norm(system.explicit)
     spectrum = None
     if isinstance(problem, MeanField) and sum(leaf.size for leaf in jax.tree.leaves(state)):
         spectrum = sweep_spectrum(problem, parameters, state)
-    return change(system.image, state), defect, spectrum
+    by_sequence = change_by_sequence(problem, system.image, state)
+    return change(system.image, state), by_sequence, defect, spectrum
 
 
 def _measured_rate(inference: xr.Dataset) -> float:

@@ -1,23 +1,13 @@
-"""The command ``slds``: every stage, callable without Snakemake.
-
-Heavy packages are imported inside the commands, so that ``slds --help`` answers at once.
-"""
+"""One command a stage: what the workflow's rules call, and anyone may."""
 
 import json
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from slds_core.cli.application import STAGES, app
 from slds_core.study.errors import StudyError
-
-app = typer.Typer(
-    no_args_is_help=True,
-    add_completion=True,
-    pretty_exceptions_enable=False,
-    help="Audit fixed-point inference and its gradients in switching linear dynamical systems.",
-)
 
 Output = Annotated[Path, typer.Option("--output", "-o", help="File to write.")]
 Plugin = Annotated[str, typer.Option(help="Name of the plugin.")]
@@ -29,7 +19,7 @@ Model = Annotated[Path, typer.Option(help="The model's file.")]
 Inference = Annotated[Path, typer.Option(help="The inference's file.")]
 
 
-@app.command("build-model")
+@app.command("build-model", rich_help_panel=STAGES)
 def build_model(
     output: Output, plugin: Plugin, parameters: Parameters = [], name: Name = "", precision: str = "float64"
 ) -> None:
@@ -42,7 +32,7 @@ def build_model(
     _say("build_model", name, build_model(name, _settings(plugin, parameters), precision, output))
 
 
-@app.command()
+@app.command(rich_help_panel=STAGES)
 def infer(model: Model, output: Output, plugin: Plugin, parameters: Parameters = [], name: Name = "") -> None:
     """Run inference: a model → inference/{setting}.nc."""
     from slds_core.study.stages.infer import infer
@@ -51,7 +41,7 @@ def infer(model: Model, output: Output, plugin: Plugin, parameters: Parameters =
     _say("infer", name, infer(model, name, _settings(plugin, parameters), output))
 
 
-@app.command()
+@app.command(rich_help_panel=STAGES)
 def residual(model: Model, inference: Inference, output: Output, name: Name = "") -> None:
     """Measure the distance from the fixed point: an inference → residual/{setting}.nc."""
     from slds_core.study.stages.residual import residual
@@ -60,7 +50,7 @@ def residual(model: Model, inference: Inference, output: Output, name: Name = ""
     _say("residual", name, residual(model, inference, name, output))
 
 
-@app.command()
+@app.command(rich_help_panel=STAGES)
 def gradient(
     model: Model,
     output: Output,
@@ -81,7 +71,7 @@ def gradient(
     _say("gradient", name, gradient(model, inference, name, settings, goal, output))
 
 
-@app.command()
+@app.command(rich_help_panel=STAGES)
 def compare(
     gradients: list[Path],
     output: Output,
@@ -95,7 +85,7 @@ def compare(
     _say("compare", output.parent.name, compare(gradients, reference, output))
 
 
-@app.command()
+@app.command(rich_help_panel=STAGES)
 def report(
     files: list[Path],
     output: Output,
@@ -106,16 +96,6 @@ def report(
     from slds_core.report.render import write_report
 
     _say("report", output.name, write_report(files, output, title, figures))
-
-
-def main() -> None:
-    """Runs the command line; an error that the user can act on is one paragraph on the terminal and exit code 1."""
-    try:
-        app()
-    except (StudyError, ValueError, TypeError) as error:
-        command = sys.argv[1] if len(sys.argv) > 1 else ""
-        print(f"slds {command}: {error}", file=sys.stderr)
-        sys.exit(1)
 
 
 def _settings(plugin: str, assignments: list[str]) -> dict[str, Any]:
@@ -137,7 +117,3 @@ def _value(text: str) -> Any:
 
 def _say(stage: str, what: str, outcome: str) -> None:
     print(f"{stage} {what}: {outcome}", flush=True)
-
-
-if __name__ == "__main__":
-    main()

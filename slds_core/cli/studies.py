@@ -1,0 +1,74 @@
+"""``slds run`` and ``slds check``: a whole study from any folder, results in the current one."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from slds_core.cli.application import STUDIES, app
+from slds_core.study.errors import StudyError
+from slds_core.study.sources import PACKAGE
+
+Config = Annotated[Path, typer.Option("--config", "-C", help="The study's configuration.")]
+
+
+@app.command(rich_help_panel=STUDIES, context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def run(
+    context: typer.Context,
+    config: Config = Path("config.yaml"),
+    cores: Annotated[str, typer.Option(help="Processor cores to use, or 'all'.")] = "all",
+    profile: Annotated[str, typer.Option(help="A Snakemake profile: one of ours by name, or a folder.")] = "default",
+) -> None:
+    """Run a study and write its report to results/report.html.
+
+    Further arguments go to Snakemake: --dry-run, --forcerun RULE, results/MODEL/residual/SETTING.nc, …
+    """
+    from slds_core.study.configuration import read_files
+
+    read_files([_existing(config)])  # all that is wrong, told at once and before Snakemake starts
+    command = [sys.executable, "-m", "snakemake", "--cores", cores, "--profile", str(_profile(profile))]
+    command += ["--snakefile", str(_shipped("workflow") / "Snakefile"), "--configfile", str(config), *context.args]
+    raise typer.Exit(1 if subprocess.run(command, check=False).returncode else 0)
+
+
+@app.command(rich_help_panel=STUDIES)
+def check(config: Annotated[Path, typer.Argument(help="The study's configuration.")] = Path("config.yaml")) -> None:
+    """Check a configuration, and show the plan: jobs, most sweeps, memory."""
+    from slds_core.study.configuration import read_files
+    from slds_core.study.plan import describe
+
+    typer.echo(describe(read_files([_existing(config)])))
+
+
+@app.command(rich_help_panel=STUDIES)
+def schema() -> None:
+    """Print the JSON schema of a configuration, for editors."""
+    import json
+
+    from slds_core.study.json_schema import json_schema
+
+    typer.echo(json.dumps(json_schema(), indent=2))
+
+
+def _existing(config: Path) -> Path:
+    if not config.is_file():
+        raise StudyError(f"{config}: no such file; name the study's configuration, such as 'slds run --config FILE'")
+    return config
+
+
+def _profile(name: str) -> Path:
+    if Path(name).is_dir():
+        return Path(name)
+    ours = _shipped("profiles")
+    known = sorted(place.name for place in ours.iterdir() if place.is_dir())
+    if name not in known:
+        raise StudyError(f"--profile: no folder '{name}'; ours are: {', '.join(known)}")
+    return ours / name
+
+
+def _shipped(name: str) -> Path:
+    """Returns a folder that comes with the package: inside it where it is installed, beside it in a checkout."""
+    inside = PACKAGE / name
+    return inside if inside.is_dir() else PACKAGE.parent / name

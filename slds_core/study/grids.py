@@ -1,0 +1,55 @@
+"""Grids: a list where a plugin takes one value stands for as many settings, each named after its values."""
+
+import itertools
+import types
+import typing
+from typing import Any
+
+from pydantic import BaseModel
+
+NOT_SWEPT = frozenset({"plugin"})
+
+
+def expand(name: str, setting: dict[str, Any], fields: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Returns the settings that one with lists stands for: their product, named ``name_value`` or ``name_key_value_key_value``.
+
+    Args:
+        name: the setting's name.
+        setting: its keys and values.
+        fields: the plugin's fields; a field that takes a list itself is swept by a list of lists only.
+    """
+    swept = [key for key, value in setting.items() if key not in NOT_SWEPT and _is_swept(value, fields.get(key))]
+    if not swept:
+        return {name: setting}
+    settings = {}
+    for values in itertools.product(*(setting[key] for key in swept)):
+        chosen = dict(zip(swept, values, strict=True))
+        label = [_label(value) for value in values]
+        if len(swept) > 1:
+            label = [part for pair in zip(swept, label, strict=True) for part in pair]
+        settings["_".join([name, *label])] = setting | chosen
+    return settings
+
+
+def takes(cls: type[BaseModel]) -> dict[str, Any]:
+    """Returns a plugin's fields, each with its type."""
+    return {key: field.annotation for key, field in cls.model_fields.items()}
+
+
+def _is_swept(value: Any, annotation: Any) -> bool:
+    if not isinstance(value, list) or not value:
+        return False
+    return all(isinstance(entry, list) for entry in value) if _holds_lists(annotation) else True
+
+
+def _holds_lists(annotation: Any) -> bool:
+    origin = typing.get_origin(annotation)
+    if origin in (typing.Union, types.UnionType):
+        return any(_holds_lists(part) for part in typing.get_args(annotation))
+    return (origin or annotation) in (list, tuple, set)
+
+
+def _label(value: Any) -> str:
+    if isinstance(value, list):
+        return "-".join(_label(entry) for entry in value)
+    return format(value, "g") if isinstance(value, float) else str(value).replace("/", "-")

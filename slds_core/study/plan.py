@@ -1,0 +1,87 @@
+"""What a study is going to do, before it does it: jobs, most sweeps, memory."""
+
+from slds_core.study import registry
+from slds_core.study.schema import Configuration, Setting
+
+_PROGRAM_SWEEPS = 4  # what a compiled program keeps at a time beside what it stores, in sweeps
+
+
+def describe(study: Configuration) -> str:
+    """Returns the plan as text.
+
+    Args:
+        study: a checked configuration.
+    """
+    models, inference, gradients = len(study.models), len(study.inference), len(study.gradients)
+    jobs = {
+        "build_model": models,
+        "infer": models * inference,
+        "residual": models * inference,
+        "gradient": models * gradients,
+        "compare": models if gradients else 0,
+        "report": 1,
+    }
+    counted = ", ".join(f"{rule} {count}" for rule, count in jobs.items())
+    blocks = [f"{study.title} ({study.precision})", f"Jobs: {sum(jobs.values())} ({counted})"]
+    blocks.append(_table("Models", [(name, _plugin(s), _sizes(s)) for name, s in study.models.items()]))
+    blocks.append(
+        _table("Inference", [(name, _plugin(s), _limit("inference", s)) for name, s in study.inference.items()])
+    )
+    rows = [
+        (name, f"{_plugin(s)} at {s.at}" if s.at else _plugin(s), f"{_limit('gradients', s)}, {_memory(study, s)}")
+        for name, s in study.gradients.items()
+    ]
+    if rows:
+        blocks.append(_table("Gradients", rows))
+        blocks.append(f"References: {', '.join(study.references) or 'each gradient in turn'}")
+    blocks.append(
+        "Memory is an estimate for the largest model, of the mathematics alone: each job's Python and JAX take some 400 MiB."
+    )
+    return "\n\n".join(blocks)
+
+
+def sweep_bytes(sizes: dict[str, int], item: int) -> int:
+    """Returns about how much one sweep of an SLDS leaves behind for its derivative (bytes): chains' residuals and statistics.
+
+    Args:
+        sizes: ``time``, ``latent`` and ``states``.
+        item: bytes of one number.
+    """
+    return sizes["time"] * (7 * sizes["latent"] ** 2 + 4 * sizes["states"]) * item
+
+
+def _memory(study: Configuration, setting: Setting) -> str:
+    estimator = registry.make("gradients", setting.plugin, setting.parameters)
+    item = 8 if study.precision == "float64" else 4
+    needed = []
+    for model in study.models.values():
+        sizes = registry.make("models", model.plugin, model.parameters).sizes()
+        if sizes is not None:
+            sweep, unknowns = sweep_bytes(sizes, item), sizes["time"] * sizes["states"]
+            needed.append(_PROGRAM_SWEEPS * sweep + estimator.stored_bytes(sweep, unknowns, item))
+    if not needed:
+        return "memory unknown before the model is built"
+    mebibytes = max(needed) / 2**20
+    return f"about {mebibytes:.1f} MiB" if mebibytes < 10 else f"about {mebibytes:.0f} MiB"
+
+
+def _limit(kind: str, setting: Setting) -> str:
+    effort = registry.make(kind, setting.plugin, setting.parameters).effort()
+    return "no limit on sweeps" if effort is None else f"at most {effort} sweeps and products"
+
+
+def _sizes(setting: Setting) -> str:
+    sizes = registry.make("models", setting.plugin, setting.parameters).sizes()
+    return "sizes known once built" if sizes is None else ", ".join(f"{name} {size}" for name, size in sizes.items())
+
+
+def _plugin(setting: Setting) -> str:
+    return setting.plugin.rpartition("/")[2]
+
+
+def _table(title: str, rows: list[tuple[str, ...]]) -> str:
+    widths = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))]
+    lines = [
+        "  " + "  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    ]
+    return "\n".join([title, *lines])

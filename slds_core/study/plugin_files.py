@@ -1,0 +1,98 @@
+"""Plugins in plain files: a ``.py`` file or a package's folder, beside the installed ones."""
+
+import hashlib
+import importlib.util
+import inspect
+import re
+import sys
+from pathlib import Path
+from types import ModuleType
+
+from slds_core.plugins import GradientPlugin, InferencePlugin, ModelPlugin, ObjectivePlugin, Plugin
+from slds_core.study.errors import StudyError
+
+KINDS: dict[str, type[Plugin]] = {
+    "models": ModelPlugin,
+    "inference": InferencePlugin,
+    "gradients": GradientPlugin,
+    "objectives": ObjectivePlugin,
+}
+
+
+_NO_PLUGINS = (
+    "_",
+    ".",
+    "test_",
+    "conftest.",
+    "setup.",
+)  # beginnings of names that a folder of plugins may hold besides
+
+
+def plugin_files(path: Path) -> list[Path]:
+    """Returns what a path in ``plugins:`` stands for: a file, a package's folder, or all of these in a plain folder.
+
+    Raises:
+        StudyError: there is nothing of the kind.
+    """
+    if path.is_file() and path.suffix == ".py":
+        return [path]
+    if (path / "__init__.py").is_file():
+        return [path]
+    if path.is_dir():
+        inside = [entry for entry in sorted(path.iterdir()) if not entry.name.startswith(_NO_PLUGINS)]
+        return [entry for entry in inside if entry.suffix == ".py" or (entry / "__init__.py").is_file()]
+    raise StudyError(f"{path} is not there; expected a .py file or a folder of them")
+
+
+def plugins_in(path: Path, kind: str) -> dict[str, type[Plugin]]:
+    """Returns the plugins of a kind that a file or package defines or re-exports from its own modules, by name.
+
+    A plugin's name is its class attribute ``name``, or the name of its class in snake case: ``HeavyBall`` is ``heavy_ball``.
+    Abstract classes and those whose names begin with an underscore are left out.
+
+    Raises:
+        StudyError: the file cannot be imported.
+    """
+    module = _load(path.resolve())
+    found = {}
+    for name, member in vars(module).items():
+        if (
+            inspect.isclass(member)
+            and issubclass(member, KINDS[kind])
+            and not inspect.isabstract(member)
+            and not name.startswith("_")
+            and (member.__module__ + ".").startswith(module.__name__ + ".")
+        ):
+            found[getattr(member, "name", None) or _snake_case(member.__name__)] = member
+    return found
+
+
+def _snake_case(name: str) -> str:
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
+
+
+def _load(path: Path) -> ModuleType:
+    """Imports a file under a name made of its place and contents, so that an edited file is another module."""
+    package = path.is_dir()
+    source = path / "__init__.py" if package else path
+    try:
+        key = hashlib.sha256(str(path).encode() + b"\0" + source.read_bytes()).hexdigest()[:12]
+        name = f"slds_plugin_{path.stem}_{key}"
+        if name in sys.modules:
+            return sys.modules[name]
+        places = [str(path)] if package else None
+        spec = importlib.util.spec_from_file_location(name, source, submodule_search_locations=places)
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[name] = module
+        try:
+            spec.loader.exec_module(module)
+        except BaseException:
+            del sys.modules[name]
+            raise
+    except OSError as error:
+        raise StudyError(f"plugin file {path}: cannot be read: {error}") from error
+    except Exception as error:  # a stranger's file may fail in any way
+        raise StudyError(f"plugin file {path}: cannot be imported: {type(error).__name__}: {error}") from error
+    return module

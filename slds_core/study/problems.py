@@ -1,0 +1,37 @@
+"""What is wrong with a configuration: all of it at once, each with its line."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from slds_core.study.errors import StudyError
+from slds_core.study.yaml_file import Document, KeyPath
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something wrong in a configuration."""
+
+    place: KeyPath  # the keys that lead there; all of them tell the line
+    what: str
+
+
+def refusal(problems: Iterable[Problem], documents: Sequence[Document]) -> StudyError:
+    """Returns the error that lists the problems in the order of their lines."""
+    located = dict.fromkeys((*_line(problem.place, documents), _sentence(problem)) for problem in problems)
+    lines = [f"  - {where}{sentence}" for _, where, sentence in sorted(located, key=lambda found: found[0])]
+    return StudyError("\n".join(["The configuration cannot be used:", *lines]))
+
+
+def _sentence(problem: Problem) -> str:
+    shown = {"objective": 1, "defaults": 3}.get(problem.place[0], 2) if problem.place else 0
+    return f"{'.'.join(problem.place[:shown]) or 'configuration'}: {problem.what}"
+
+
+def _line(place: KeyPath, documents: Sequence[Document]) -> tuple[int, str]:
+    """Returns the line of a key, or of what it lies in, as a number and as text."""
+    for size in range(len(place), 0, -1):
+        for document in reversed(documents):
+            line = document.lines.get(place[:size])
+            if line is not None:
+                return line, f"{document.path}:{line}: "
+    return 0, ""

@@ -1,0 +1,186 @@
+"""From what a configuration says to what it means: plugins found, defaults filled in, grids expanded, everything checked."""
+
+import os
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from slds_core.study import grids, registry
+from slds_core.study.errors import StudyError
+from slds_core.study.problems import Problem
+from slds_core.study.registry import Catalogue, nearest
+from slds_core.study.schema import Configuration, GradientSetting, Setting
+from slds_core.study.yaml_file import KeyPath
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+
+
+@dataclass
+class _Section:
+    """One section's settings once lists are expanded."""
+
+    settings: dict[str, Setting] = field(default_factory=dict)
+    places: dict[str, KeyPath] = field(default_factory=dict)  # where each was written
+    groups: dict[str, list[str]] = field(default_factory=dict)  # the names that each written setting led to
+
+    def add(self, place: KeyPath, name: str, setting: Setting) -> list[Problem]:
+        """Adds a setting, and returns what speaks against its name."""
+        self.groups.setdefault(place[-1], []).append(name)
+        if name in self.settings:
+            return [Problem(place, f"its list makes a setting '{name}', a name that another one has")]
+        self.settings[name], self.places[name] = setting, place
+        if not _NAME.fullmatch(name):
+            shown = "" if name == place[-1] else f"'{name}': "
+            return [
+                Problem(place, f"{shown}a name may hold letters, digits, '_', '-' and '.', and becomes a file name")
+            ]
+        return []
+
+
+def resolve(written: Configuration, folder: Path) -> tuple[Configuration, list[Problem]]:
+    """Returns the configuration that a study runs, and all that is wrong with it; with problems it is not to be used.
+
+    Args:
+        written: what the file says.
+        folder: where relative paths in it start.
+    """
+    problems: list[Problem] = []
+    paths, catalogues = [anchored(path, folder) for path in written.plugins], {}
+    for kind in registry.KINDS:
+        try:
+            catalogues[kind] = registry.catalogue(kind, paths)
+        except StudyError as error:
+            problems.append(Problem(("plugins",), str(error)))
+            catalogues[kind] = registry.catalogue(kind)
+    sections: dict[str, _Section] = {}
+    for kind in ("models", "inference", "gradients"):
+        sections[kind], found = _section(
+            kind, getattr(written, kind), written.defaults.get(kind, {}), catalogues[kind], folder
+        )
+        problems += found
+    sections["gradients"], found = _spread(sections["gradients"], sections["inference"])
+    problems += found
+    references = [name for wanted in written.references for name in sections["gradients"].groups.get(wanted, [wanted])]
+    problems += [
+        Problem(("references",), f"no gradient setting '{name}'{nearest(name, sections['gradients'].settings)}")
+        for name in references
+        if name not in sections["gradients"].settings and name not in written.gradients
+    ]
+    objective = written.objective
+    try:
+        objective, _ = _placed(written.objective, catalogues["objectives"], folder)
+        problems += _check("objectives", ("objective",), objective)
+    except StudyError as error:
+        problems.append(Problem(("objective", "plugin"), str(error)))
+    changes = {kind: section.settings for kind, section in sections.items()}
+    changes |= {
+        "objective": objective,
+        "references": references,
+        "plugins": [str(path) for path in paths],
+        "defaults": {},
+    }
+    return written.model_copy(update=changes), problems
+
+
+def input_files(kind: str, setting: Setting) -> list[str]:
+    """Returns the files that a setting's plugin reads, besides those of the study."""
+    return [str(file) for file in _input_files(registry.make(kind, setting.plugin, setting.parameters))]
+
+
+def anchored(path: str, folder: Path) -> Path:
+    """Returns a path of the configuration as jobs can use it: from the working folder where it lies below that, else whole."""
+    place = Path(path).expanduser()
+    whole = Path(os.path.abspath(place if place.is_absolute() else folder / place))
+    return whole.relative_to(Path.cwd()) if whole.is_relative_to(Path.cwd()) else whole
+
+
+def _section(
+    kind: str, written: dict[str, Any], defaults: dict[str, Any], known: Catalogue, folder: Path
+) -> tuple[_Section, list[Problem]]:
+    section, problems, used = _Section(), [], set()
+    for name, setting in written.items():
+        place = (kind, name)
+        try:
+            setting, fields = _placed(setting, known, folder)
+        except StudyError as error:
+            problems.append(Problem((*place, "plugin"), str(error)))
+            continue
+        if kind == "gradients" and registry.plugin_class(kind, setting.plugin).start == "fixed_point":
+            fields = fields | {"at": str}
+        given = setting.model_dump(exclude_unset=True)
+        inherited = {key: value for key, value in defaults.items() if key in fields}
+        used |= inherited.keys()
+        for label, single in grids.expand(name, inherited | given, fields).items():
+            setting = type(setting).model_validate(single)
+            problems += section.add(place, label, setting)
+            problems += _check(kind, place, setting)
+    problems += [
+        Problem(("defaults", kind, key), f"no plugin among this study's {kind} takes '{key}'")
+        for key in defaults
+        if key not in used
+    ]
+    return section, problems
+
+
+def _placed(setting: Setting, known: Catalogue, folder: Path) -> tuple[Any, dict[str, Any]]:
+    """Returns a setting with its plugin's reference for the name and paths put right, and the plugin's fields."""
+    path, separator, name = setting.plugin.rpartition(":")
+    reference = f"{anchored(path, folder)}:{name}" if separator else known.reference(setting.plugin)
+    fields = grids.takes(registry.plugin_class(known.kind, reference))
+    given = setting.model_dump(exclude_unset=True) | {"plugin": reference}
+    given |= {key: _each(value, folder) for key, value in given.items() if _is_path(fields.get(key))}
+    return type(setting).model_validate(given), fields
+
+
+def _spread(gradients: _Section, inference: _Section) -> tuple[_Section, list[Problem]]:
+    """Returns the gradient settings, each ``at`` that names a list of inference settings spread over it."""
+    spread, problems = _Section(), []
+    for name, setting in gradients.settings.items():
+        assert isinstance(setting, GradientSetting)
+        place, at = gradients.places[name], setting.at
+        chosen = inference.groups.get(at, [at]) if isinstance(at, str) else [at]
+        for single in chosen:
+            label = f"{name}_{single}" if len(chosen) > 1 else name
+            problems += [
+                p for p in spread.add(place, label, setting.model_copy(update={"at": single})) if label != name
+            ]
+        problems += _check_start(place, setting, inference)
+    return spread, problems
+
+
+def _check(kind: str, place: KeyPath, setting: Setting) -> list[Problem]:
+    try:
+        plugin = registry.make(kind, setting.plugin, setting.parameters)
+    except StudyError as error:
+        return [Problem(place, str(error))]
+    missing = [file for file in _input_files(plugin) if not Path(file).is_file()]
+    return [Problem(place, f"{file}: no such file") for file in missing]
+
+
+def _check_start(place: KeyPath, setting: GradientSetting, inference: _Section) -> list[Problem]:
+    start = registry.plugin_class("gradients", setting.plugin).start
+    name = setting.plugin.rpartition(":")[2]
+    if start == "initial" and setting.at is not None:
+        return [Problem((*place, "at"), f"'{name}' starts where inference starts; remove 'at: {setting.at}'")]
+    if start == "fixed_point" and setting.at is None:
+        choices = ", ".join(inference.groups)
+        return [Problem(place, f"'{name}' needs 'at', the inference setting to differentiate at: {choices}")]
+    if setting.at is not None and setting.at not in {**inference.settings, **inference.groups}:
+        hint = nearest(str(setting.at), inference.settings)
+        return [Problem((*place, "at"), f"at: no inference setting '{setting.at}'{hint}")]
+    return []
+
+
+def _input_files(plugin: Any) -> list[Any]:
+    return list(plugin.input_files()) if hasattr(plugin, "input_files") else []
+
+
+def _each(value: Any, folder: Path) -> Any:
+    if isinstance(value, list):
+        return [_each(entry, folder) for entry in value]
+    return str(anchored(value, folder)) if isinstance(value, str) else value
+
+
+def _is_path(annotation: Any) -> bool:
+    return annotation is Path or Path in getattr(annotation, "__args__", ())

@@ -1,0 +1,56 @@
+"""A YAML file with the line of every key, so that an error can say where."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from slds_core.study.errors import StudyError
+
+KeyPath = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Document:
+    """What a file says, and where."""
+
+    path: Path
+    content: Any
+    lines: dict[KeyPath, int]  # counted from one
+    duplicates: list[KeyPath]  # keys given twice, of which YAML would silently drop the first
+
+
+def read_yaml(path: Path) -> Document:
+    """Returns a YAML file's content and the lines of its keys.
+
+    Raises:
+        StudyError: the file is missing, is no text, or is no YAML without tags; names the line.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise StudyError(f"{path}: no such file; expected a configuration in YAML") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise StudyError(f"{path}: cannot be read: {error}") from error
+    lines: dict[KeyPath, int] = {}
+    duplicates: list[KeyPath] = []
+    try:
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        _walk(root, (), lines, duplicates)
+        content = yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # a date that is none is a ValueError
+        mark = getattr(error, "problem_mark", None)
+        place = f"{path}:{mark.line + 1}" if mark else str(path)
+        raise StudyError(f"{place}: not valid YAML: {getattr(error, 'problem', None) or error}") from error
+    return Document(path, content, lines, duplicates)
+
+
+def _walk(node: yaml.Node | None, place: KeyPath, lines: dict[KeyPath, int], duplicates: list[KeyPath]) -> None:
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            here = (*place, str(key.value))
+            if here in lines:
+                duplicates.append(here)
+            lines[here] = key.start_mark.line + 1
+            _walk(value, here, lines, duplicates)
