@@ -45,6 +45,11 @@ def where(condition: Bool[Array, ""], a: PyTree, b: PyTree) -> PyTree:
     return jax.tree.map(lambda x, y: jnp.where(condition, x, y), a, b)
 
 
+def size(a: PyTree) -> int:
+    """Returns the number of entries."""
+    return sum(leaf.size for leaf in jax.tree.leaves(a))
+
+
 def all_finite(a: PyTree) -> Bool[Array, ""]:
     """Returns whether no entry is NaN or infinite."""
     return jnp.all(jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(a)]))

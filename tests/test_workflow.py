@@ -122,16 +122,52 @@ def test_a_wrong_configuration_stops_before_any_job(tmp_path):
     assert not (tmp_path / "results").exists()
 
 
+OWN = """
+from slds_core.plugins import Declined, GradientPlugin
+
+class Failing(GradientPlugin):
+    \"\"\"Fails.\"\"\"
+    def estimate(self, problem, objective, parameters, state):
+        raise RuntimeError("a defect of one's own")
+
+class Unwilling(GradientPlugin):
+    \"\"\"Declines.\"\"\"
+    def estimate(self, problem, objective, parameters, state):
+        raise Declined("not for problems of this kind")
+"""
+
+
 def test_a_failing_setting_leaves_the_others(study):
     before = (study / "config.yaml").read_text()
     try:
-        change(study, "gradients", "too_large", to={"plugin": "direct", "at": "newton", "max_unknowns": 1})
+        (study / "own.py").write_text(OWN)
+        change(study, "plugins", to=["own.py"])
+        change(study, "gradients", "failing", to={"plugin": "failing", "at": "newton"})
         change(study, "gradients", "one_step", to={"plugin": "one_step", "at": "newton"})
         failed = snakemake(study)
         output = failed.stdout + failed.stderr
         assert failed.returncode != 0
-        assert "direct: the state has 22 unknowns, more than max_unknowns = 1" in output
+        assert "a defect of one's own" in output
         assert (study / "results/tiny/gradient/one_step.nc").exists()
-        assert not (study / "results/tiny/gradient/too_large.nc").exists()
+        assert not (study / "results/tiny/gradient/failing.nc").exists()
+    finally:
+        (study / "config.yaml").write_text(before)
+
+
+def test_an_edited_plugin_reruns_what_used_it_and_a_declining_one_is_shown(study):
+    before = (study / "config.yaml").read_text()
+    try:
+        (study / "own.py").write_text(OWN)
+        change(study, "plugins", to=["own.py"])
+        change(study, "gradients", "unwilling", to={"plugin": "unwilling", "at": "newton"})
+        done = snakemake(study)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "not for problems of this kind" in (study / "results" / "report.html").read_text()
+        (study / "own.py").write_text(OWN.replace("of this kind", "like this"))
+        planned = snakemake(study, "--dry-run")
+        output = planned.stdout + planned.stderr
+        assert jobs(output) == {"gradient", "compare", "report"}
+        assert output.count("Differentiate tiny by") == 1
+        assert "Differentiate tiny by unwilling" in output
     finally:
         (study / "config.yaml").write_text(before)

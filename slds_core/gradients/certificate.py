@@ -21,7 +21,7 @@ from slds_core.fixed_point.interface import FixedPoint, MeanField
 from slds_core.fixed_point.lanczos import lanczos, random_direction
 from slds_core.gradients.linearisation import linearise
 from slds_core.gradients.result import Objective
-from slds_core.trees import all_finite, inner, norm, subtract
+from slds_core.trees import all_finite, inner, norm, size, subtract
 
 _RATE_PRODUCTS = 40
 _GAIN_PRODUCTS = 12
@@ -51,7 +51,7 @@ def certify(
     if not isinstance(problem, MeanField):
         unknown = jnp.full((), jnp.nan, value.dtype)
         return Certificate(unknown, unknown, unknown, unknown, unknown)
-    if sum(leaf.size for leaf in jax.tree.leaves(state)) == 0:  # nothing to solve for
+    if size(state) == 0:  # nothing to solve for
         nothing = jnp.zeros((), value.dtype)
         return Certificate(nothing, nothing, nothing, nothing, nothing)
 

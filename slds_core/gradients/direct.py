@@ -9,6 +9,7 @@ from slds_core.fixed_point.interface import FixedPoint
 from slds_core.gradients.implicit import Solution, implicit_gradient, solution
 from slds_core.gradients.linearisation import AdjointSystem
 from slds_core.gradients.result import Gradient, Objective
+from slds_core.trees import size
 
 
 def direct(
@@ -32,7 +33,7 @@ def direct(
     Raises:
         ValueError: the state has more unknowns than that.
     """
-    unknowns = sum(leaf.size for leaf in jax.tree.leaves(state))
+    unknowns = size(state)
     if unknowns > max_unknowns:
         raise ValueError(f"direct: the state has {unknowns} unknowns, more than max_unknowns = {max_unknowns}")
 

@@ -4,7 +4,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from slds_core.plugins.base import GradientPlugin
+from slds_core.plugins.base import Declined, GradientPlugin
 from slds_core.plugins.needs import needs_mean_field, needs_monitor
 
 _PRODUCTS = Field(1000, ge=2, description="most products with the sweep's Jacobian")
@@ -126,7 +126,10 @@ class Direct(_Implicit):
 
     def estimate(self, problem, objective, parameters, state):
         from slds_core.gradients import direct
+        from slds_core.trees import size
 
+        if size(state) > self.max_unknowns:
+            raise Declined(f"the state has {size(state)} unknowns, more than max_unknowns = {self.max_unknowns}")
         return direct(problem, objective, parameters, state, **self.model_dump())
 
 

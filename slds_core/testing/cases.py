@@ -89,6 +89,6 @@ def tiny_slds() -> Case:
     from slds_core.models.slds import SLDS
 
     problem = SLDS()
-    made = [Instance(*random_slds(time=6, latent=1, states=2, seed=seed)) for seed in (0, 1)]
+    made = [Instance(*random_slds(time=6, latent=1, states=2, spread=0.3, seed=seed)) for seed in (1, 3)]
     first, second = (Instance(*jax.tree.map(rounded, tuple(instance))) for instance in made)
     return Case("a tiny SLDS", problem, linear(problem, 0), (first, second))

@@ -1,5 +1,6 @@
 """Contracts of a gradient estimator."""
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -17,7 +18,6 @@ from slds_core.testing.outcome import Outcome, require
 from slds_core.testing.parameters import check_parameters, starved
 from slds_core.testing.programs import (
     PRECISIONS,
-    Program,
     broken,
     flat,
     require_close,
@@ -27,8 +27,9 @@ from slds_core.testing.programs import (
 )
 from slds_core.testing.truth import Truth, truths
 
-# Relative error of a gradient that comes without an adjoint to judge it by, and says it is solved.
+# Relative error of a gradient that says it is solved, to whatever tolerance; and what a tolerance may grow to in the gradient.
 _EXACT = {"float64": 1e-8, "float32": 1e-3}
+_GRACE = 100
 _ROUNDING = 1e3  # units of rounding that no certificate has to cover
 _BY_DESIGN = ("approximate", "exact_derivative", "fell_back")
 
@@ -63,8 +64,6 @@ def _check_on(plugin: GradientPlugin, case: Case, outcome: Outcome) -> None:
             trial.check_truth(precision)
     if any(case.name in contract for contract in outcome.declined):
         return
-    with outcome.contract("no new trace for new values"):
-        trial.check_traces()
     with outcome.contract("the same without jit"):
         trial.check_eager()
     with outcome.contract("batch-safe"):
@@ -82,11 +81,11 @@ class _Trial:
 
     def __init__(self, plugin: GradientPlugin, case: Case):
         self.plugin, self.case = plugin, case
-        self.program = self.compile(plugin)
+        self.program = jax.jit(self.function(plugin))
         self.certify = jax.jit(lambda p, x, adjoint: certify(case.problem, case.objective, p, x, adjoint).bound)
 
-    def compile(self, plugin: GradientPlugin) -> Program:
-        return Program(lambda p, x: plugin.estimate(self.case.problem, self.case.objective, p, x))
+    def function(self, plugin: GradientPlugin) -> Callable[..., Any]:
+        return lambda p, x: plugin.estimate(self.case.problem, self.case.objective, p, x)
 
     def point(self, number: int, precision: str) -> tuple[Any, Any, Truth]:
         """Returns an instance's parameters, the state that the plugin asks for, and the truth."""
@@ -134,17 +133,16 @@ class _Trial:
             )
 
     def bound(self, found: Gradient, parameters: Any, state: Any, truth: Truth, precision: str) -> float:
-        """Returns the largest error that a gradient may have that says it is solved."""
+        """Returns the largest error that a gradient may have that says it is solved: by the plugin's tolerance, and by its certificate."""
         scale = float(np.linalg.norm(flat(truth.gradient)))
         rounding = _ROUNDING * float(jnp.finfo(precision).eps) * scale
+        tolerance = float(self.plugin.model_dump().get("tolerance", 0.0))
+        promised = max(_EXACT[precision], _GRACE * tolerance / (1 - truth.rate)) * scale
         certificate = float(found.info.certificate)
         mean_field = isinstance(self.case.problem, MeanField)
         if mean_field and jax.tree.structure(found.adjoint) == jax.tree.structure(state):
             certificate = float(self.certify(parameters, state, found.adjoint))
-        if not np.isfinite(certificate):
-            residual = float(np.nan_to_num(found.info.residual))
-            certificate = max(_EXACT[precision], 10 * residual / (1 - truth.rate)) * scale
-        return certificate + rounding
+        return float(np.fmin(promised, certificate)) + rounding  # NaN is no certificate
 
     def judge_directions(self, found: DirectionalDerivatives, truth: Truth, precision: str) -> None:
         leaves = jax.tree.leaves(truth.gradient)
@@ -161,24 +159,16 @@ class _Trial:
             f"expected derivatives within thrice their own error, found {np.max(error / allowed):.1f} times that",
         )
 
-    def check_traces(self) -> None:
-        with jax.enable_x64(True):
-            before = self.program.traces
-            for number in (0, 1):
-                self.program(*self.point(number, "float64")[:2])
-        found = self.program.traces - before
-        require(found == 0, f"expected no trace for new values of known shapes, found {found}")
-
     def check_eager(self) -> None:
         with jax.enable_x64(True):
             parameters, state, _ = self.point(0, "float64")
-            eager = self.program.function(parameters, state)
+            eager = self.function(self.plugin)(parameters, state)
             _require_same(eager, self.program(parameters, state), "float64", "without jit")
 
     def check_batch(self) -> None:
         with jax.enable_x64(True):
             points = [self.point(number, "float64")[:2] for number in (0, 1)]
-            together = jax.jit(jax.vmap(self.program.function))(*stack(tuple(points)))
+            together = jax.jit(jax.vmap(self.function(self.plugin)))(*stack(tuple(points)))
             for number, point in enumerate(points):
                 one = jax.tree.map(lambda leaf, number=number: leaf[number], together)
                 _require_same(one, self.program(*point), "float64", f"problem {number} of a batch")
@@ -215,7 +205,7 @@ class _Trial:
             parameters, state, truth = self.point(0, "float64")
             for variant in variants:
                 try:
-                    found = self.compile(variant)(parameters, state)
+                    found = jax.jit(self.function(variant))(parameters, state)
                 except (ValueError, Declined):  # not one iteration: refused where the user can still act
                     continue
                 return self.judge(found, parameters, state, truth, "float64")

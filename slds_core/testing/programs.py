@@ -1,6 +1,5 @@
-"""Compiled functions under test, and how their results are laid side by side."""
+"""How results of compiled functions are laid side by side."""
 
-from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -10,22 +9,6 @@ import numpy as np
 from slds_core.testing.outcome import require
 
 PRECISIONS = ("float64", "float32")
-
-
-class Program:
-    """A jitted function that counts how often JAX traces it."""
-
-    def __init__(self, function: Callable[..., Any]):
-        self.traces = 0
-        self.function = function
-        self.compiled = jax.jit(self._traced)
-
-    def _traced(self, *arguments: Any) -> Any:
-        self.traces += 1
-        return self.function(*arguments)
-
-    def __call__(self, *arguments: Any) -> Any:
-        return jax.block_until_ready(self.compiled(*arguments))
 
 
 def closeness(precision: str) -> float:

@@ -13,6 +13,7 @@ from slds_core.plugins.objectives import NotebookObjective
 from slds_core.report.figures import posterior
 from slds_core.report.load import load_results
 from slds_core.report.sequences import SequenceRow, sequence_rows
+from slds_core.study.configuration import read_configuration
 from slds_core.study.errors import StudyError
 from slds_core.study.registry import make
 from slds_core.study.stages.build_model import build_model
@@ -105,6 +106,11 @@ def test_the_report_has_a_row_for_each_sequence(files):
     assert all(row.residual_max is not None and row.residual_max < 1e-12 and row.elbo is not None for row in rows)
     lines = posterior(results).axes[1].lines
     assert len(lines[0].get_xdata()) == max(LENGTHS)
+
+
+def test_the_example_is_a_valid_study():
+    (setting,) = read_configuration(yaml.safe_load(EXAMPLE.read_text())).models.values()
+    assert len(setting.parameters["lengths"]) == 6  # a list that the plugin takes, no grid
 
 
 @pytest.mark.parametrize("lengths", [[], [3, 0]])

@@ -15,7 +15,7 @@ from slds_core.objectives.generic import elbo
 from slds_core.plugins import Declined
 from slds_core.study import store
 from slds_core.study.stages.common import attributes, declined, read_model, read_state, sequence_variables
-from slds_core.trees import norm
+from slds_core.trees import norm, size
 
 _SMALLEST_FOR_RATE = 1e3  # units of rounding below which a residual says nothing of the rate
 _WINDOW = 20
@@ -85,7 +85,7 @@ def _measure(
     system = linearise(problem, elbo(problem), parameters, state)
     defect = norm(system.pull(system.right_hand_side).parameters) / norm(system.explicit)
     spectrum = None
-    if isinstance(problem, MeanField) and sum(leaf.size for leaf in jax.tree.leaves(state)):
+    if isinstance(problem, MeanField) and size(state):
         spectrum = sweep_spectrum(problem, parameters, state)
     by_sequence = change_by_sequence(problem, system.image, state)
     return change(system.image, state), by_sequence, defect, spectrum
