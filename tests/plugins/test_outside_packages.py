@@ -107,7 +107,7 @@ def test_a_mixture_from_configuration_to_report(python, tmp_path):
         assert inference.attrs["status"] == "converged"
         assert inference["posterior_assignments_responsibility"].dims == ("observation", "component")
     page = (tmp_path / "results" / "report.html").read_text()
-    for shown in ("mixture", "chebyshev", "prior_concentration", "probability of each component for each point"):
+    for shown in ("mixture", "chebyshev", "prior_concentration", "expected mean of each"):
         assert shown in page
 
 
