@@ -20,8 +20,9 @@ report: .venv/run.stamp
 	$(BIN)/snakemake --cores $(CORES)
 	@echo "The report: $(CURDIR)/results/report.html"
 
+# most of a test's time is compilation, so XLA optimises least; a file's tests share compiled programs, so they stay together
 test: .venv/dev.stamp
-	$(BIN)/pytest -n 2 -m "not slow"
+	XLA_FLAGS="--xla_backend_optimization_level=0 $$XLA_FLAGS" $(BIN)/pytest -n 2 --dist loadfile -m "not slow"
 
 lint: .venv/dev.stamp
 	$(BIN)/ruff check .
