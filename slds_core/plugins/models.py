@@ -3,8 +3,11 @@
 from typing import Annotated
 
 from pydantic import Field
+from pydantic.config import JsonDict
 
 from slds_core.plugins.base import BuiltModel, ModelPlugin
+
+_STEPS: JsonDict = {"unit": "step"}
 
 
 class Notebook(ModelPlugin):
@@ -27,17 +30,20 @@ class Notebook(ModelPlugin):
 class RandomSLDS(ModelPlugin):
     """A random SLDS of chosen size and difficulty, with data drawn from it: one sequence, or many of unequal lengths."""
 
-    time: int = Field(100, ge=1, description="time steps")
+    time: int = Field(100, ge=1, description="time steps", json_schema_extra=_STEPS)
     lengths: list[Annotated[int, Field(ge=1)]] | None = Field(
-        None, min_length=1, description="time steps of each of many sequences, in place of 'time'"
+        None,
+        min_length=1,
+        description="time steps of each of many sequences, in place of 'time'",
+        json_schema_extra=_STEPS,
     )
     latent: int = Field(5, ge=1, description="latent dimension")
     states: int = Field(4, ge=1, description="discrete states")
     observation_precision: float = Field(1.0, gt=0, description="precision of the recognition potentials")
     stickiness: float = Field(0.5, ge=0, lt=1, description="probability of staying in a state")
     spread: float = Field(0.2, gt=0, description="standard deviation of the states' dynamics around common ones")
-    missing_start: int = Field(0, ge=0, description="first step without observation")
-    missing_length: int = Field(0, ge=0, description="steps without observation")
+    missing_start: int = Field(0, ge=0, description="first step without observation", json_schema_extra=_STEPS)
+    missing_length: int = Field(0, ge=0, description="steps without observation", json_schema_extra=_STEPS)
     seed: int = Field(0, ge=0, description="seed of parameters, data and start")
 
     def sizes(self):

@@ -35,6 +35,8 @@ def file_contents(path: Path) -> str:
     blocks.append("\n".join(["Variables", *(_variable(dataset[name]) for name in dataset.data_vars)]))
     settings = json.loads(attributes["settings"]) if "settings" in attributes else {}
     origin = [f"  {key}: {json.dumps(value)}" for key, value in settings.items()]
+    plugins = json.loads(attributes.get("plugins", "{}"))
+    origin += [f"  plugin of {kind}: {identity}" for kind, identity in plugins.items()]
     origin += [f"  {key}: {attributes[key]}" for key in _ORIGIN if attributes.get(key)]
     packages = json.loads(attributes.get("packages", "{}"))
     if packages:

@@ -83,8 +83,9 @@ def study(package: str, folder: Path, **changed) -> dict:
     return configuration
 
 
-def snakemake(python: Path, folder: Path) -> None:
-    done = run(python, "-m", "snakemake", "--snakefile", ROOT / "Snakefile", "--cores", "2", folder=folder)
+def run_study(python: Path, folder: Path) -> None:
+    """Runs the study in a folder by the installed command and the workflow that was installed with it."""
+    done = run(python.parent / "slds", "run", "--cores", "2", folder=folder)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -97,7 +98,7 @@ def test_a_mixture_from_configuration_to_report(python, tmp_path):
     }
     models = {"mixture": {"plugin": "gaussian_mixture", "observations": 20, "separation": 3}}
     study("slds-gaussian-mixture", tmp_path, models=models, gradients=gradients, references=["direct"])
-    snakemake(python, tmp_path)
+    run_study(python, tmp_path)
 
     comparison = xr.load_dataset(tmp_path / "results" / "mixture" / "comparison.nc")
     verdicts = dict(zip(comparison["estimator"].values, comparison["verdict"].values, strict=True))
@@ -121,7 +122,7 @@ def test_the_notebook_s_objective_is_skipped_with_its_reason(python, tmp_path):
         gradients={"fisher_cg": {"plugin": "fisher_cg", "at": "newton"}},
         references=[],
     )
-    snakemake(python, tmp_path)
+    run_study(python, tmp_path)
     page = (tmp_path / "results" / "report.html").read_text()
     assert "defined for an SLDS only, found Mixture" in page
 
@@ -129,5 +130,13 @@ def test_the_notebook_s_objective_is_skipped_with_its_reason(python, tmp_path):
 @pytest.mark.parametrize("package", ["slds-chebyshev", "slds-gaussian-mixture"])
 def test_the_packages_studies_are_well_formed(python, tmp_path, package):
     study(package, tmp_path)
-    done = run(python, "-m", "snakemake", "--snakefile", ROOT / "Snakefile", "--dry-run", folder=tmp_path)
+    done = run(python.parent / "slds", "check", "config.yaml", folder=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "at converged" in done.stdout or "at newton" in done.stdout
+
+
+@pytest.mark.parametrize("package", ["slds-chebyshev", "slds-gaussian-mixture"])
+def test_the_packages_own_tests_pass(python, tmp_path, package):
+    tests = PACKAGES / package / "tests"
+    done = run(python, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-c", os.devnull, tests, folder=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -38,7 +38,7 @@ def build_model(name: str, settings: dict[str, Any], precision: str, output: Pat
     variables |= to_variables(start, built.problem.state_fields(), START)
     variables |= sequence_variables(built.problem)
     dataset = xr.Dataset(variables)
-    origin = attributes("model", name, name, settings, precision)
+    origin = attributes("model", name, name, settings, precision, models=settings["plugin"])
     origin["input_files"] = {str(path): file_hash(path) for path in plugin.input_files()}
     store.write(dataset, output, "model", origin)
     sizes = ", ".join(

@@ -88,10 +88,21 @@ def sequence_variables(problem: FixedPoint, **named: tuple[Any, str, str]) -> di
     return {name: store.variable("sequence", *described) for name, described in named.items()}
 
 
-def attributes(stage: str, model: str, setting: str, settings: dict[str, Any], precision: str) -> dict[str, Any]:
-    """Returns a result's attributes."""
+def attributes(
+    stage: str, model: str, setting: str, settings: dict[str, Any], precision: str, **plugins: str
+) -> dict[str, Any]:
+    """Returns a result's attributes.
+
+    Args:
+        stage: as for ``provenance``.
+        model, setting: what the study calls them.
+        settings: the slice of the configuration.
+        precision: of the numbers.
+        plugins: by kind, the references of the plugins that took part.
+    """
     origin = provenance(stage, settings=settings, precision=precision, backend=jax.default_backend())
-    return {"model": model, "setting": setting, **origin}
+    identities = {kind: registry.identity(kind, reference) for kind, reference in plugins.items()}
+    return {"model": model, "setting": setting, "plugins": identities, **origin}
 
 
 def cost_variables(measurement: Measurement) -> dict[str, xr.Variable]:

@@ -64,7 +64,15 @@ def gradient(
             raise StudyError(f"'{settings['plugin']}' differentiates at a fixed point: give the file of an inference")
         settings = settings | {"at": inference.stem}
     settings = settings | {"objective": objective}
-    origin = attributes("gradient", stored.name, name, settings, stored.precision)
+    origin = attributes(
+        "gradient",
+        stored.name,
+        name,
+        settings,
+        stored.precision,
+        gradients=settings["plugin"],
+        objectives=objective["plugin"],
+    )
     try:
         dataset, summary = _estimated(stored, plugin, goal, inference)
     except Declined as reason:

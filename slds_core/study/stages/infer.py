@@ -33,7 +33,7 @@ def infer(model: Path, name: str, settings: dict[str, Any], output: Path) -> str
     """
     stored = read_model(model)
     plugin = registry.make("inference", settings["plugin"], settings["parameters"])
-    origin = attributes("inference", stored.name, name, settings, stored.precision)
+    origin = attributes("inference", stored.name, name, settings, stored.precision, inference=settings["plugin"])
     try:
         cost = measure(lambda *arguments: plugin.infer(stored.problem, *arguments), stored.parameters, stored.start)
     except Declined as reason:
