@@ -36,6 +36,19 @@ class NetCDF(ModelPlugin):
     def input_files(self) -> list[Path]:
         return [self.path]
 
+    def sizes(self):
+        from netCDF4 import Dataset
+
+        try:
+            with Dataset(self.path) as file:
+                found = {name: len(dimension) for name, dimension in file.dimensions.items()}
+        except OSError:  # building it will say what is wrong
+            return None
+        if not {"time", "latent", "state"} <= found.keys():
+            return None
+        time = found["time"] * found.get("sequence", 1)
+        return {"time": time, "latent": found["latent"], "states": found["state"]}
+
 
 class SLDSPickle(ModelPlugin):
     """An SLDS from the pickle that the seed notebook loads, read without running anything in it."""
