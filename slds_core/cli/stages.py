@@ -1,12 +1,12 @@
 """One command a stage: what the workflow's rules call, and anyone may."""
 
-import json
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from slds_core.cli.application import STAGES, app
+from slds_core.study.assignments import from_text
 from slds_core.study.errors import StudyError
 
 Output = Annotated[Path, typer.Option("--output", "-o", help="File to write.")]
@@ -99,20 +99,7 @@ def report(
 
 
 def _settings(plugin: str, assignments: list[str]) -> dict[str, Any]:
-    parameters = {}
-    for assignment in assignments:
-        key, separator, text = assignment.partition("=")
-        if not separator:
-            raise StudyError(f"--set: expected key=value, found {assignment!r}")
-        parameters[key] = _value(text)
-    return {"plugin": plugin, "parameters": parameters}
-
-
-def _value(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError:
-        return text
+    return {"plugin": plugin, "parameters": dict(map(from_text, assignments))}
 
 
 def _say(stage: str, what: str, outcome: str) -> None:

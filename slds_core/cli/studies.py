@@ -43,6 +43,21 @@ def check(config: Annotated[Path, typer.Argument(help="The study's configuration
 
 
 @app.command(rich_help_panel=STUDIES)
+def verify(
+    results: Annotated[Path, typer.Argument(help="The folder with the results.")] = Path("results"),
+    config: Config = Path("config.yaml"),
+) -> None:
+    """Tell which results do not belong to a configuration, to this code or to this environment."""
+    from slds_core.study.configuration import read_files
+    from slds_core.study.verify import describe
+    from slds_core.study.verify import verify as find
+
+    findings = find(read_files([_existing(config)]), results)
+    typer.echo(describe(findings))
+    raise typer.Exit(1 if any(finding.problems for finding in findings) else 0)
+
+
+@app.command(rich_help_panel=STUDIES)
 def schema() -> None:
     """Print the JSON schema of a configuration, for editors."""
     import json

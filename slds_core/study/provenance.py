@@ -32,10 +32,11 @@ def code_hash(stage: str) -> str:
         files += [
             path for path in (PACKAGE / "report").rglob("*") if path.suffix in {".j2", ".css", ".mplstyle", ".js"}
         ]
-    return settings_hash({"files": digest(files), "packages": _versions()})
+    return settings_hash({"files": digest(files), "packages": versions()})
 
 
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
+    """Returns the versions of the packages that results depend on."""
     return {package: version(package) for package in _PACKAGES}
 
 
@@ -66,5 +67,5 @@ def provenance(stage: str, *, settings: dict[str, Any], precision: str, backend:
         "precision": precision,
         "platform": f"{backend}, {platform.system()} {platform.machine()}, Python {platform.python_version()}",
         "xla_flags": os.environ.get("XLA_FLAGS", ""),
-        "packages": _versions(),
+        "packages": versions(),
     }

@@ -159,6 +159,8 @@ def _check(kind: str, place: KeyPath, setting: Setting) -> list[Problem]:
 
 
 def _check_start(place: KeyPath, setting: GradientSetting, inference: _Section) -> list[Problem]:
+    if isinstance(setting.at, list):  # empty, or a list within a list
+        return [Problem((*place, "at"), f"at: expected an inference setting, or a list of them, found {setting.at!r}")]
     start = registry.plugin_class("gradients", setting.plugin).start
     name = setting.plugin.rpartition(":")[2]
     if start == "initial" and setting.at is not None:

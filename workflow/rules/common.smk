@@ -1,11 +1,11 @@
 # The checked configuration, and how a setting becomes a command line.
-import json
 import shlex
 import sys
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
+from slds_core.study.assignments import as_text
 from slds_core.study.configuration import read_files
 from slds_core.study.errors import StudyError
 from slds_core.study.provenance import code_hash
@@ -40,10 +40,7 @@ def plugin(setting, plugin="--plugin", parameter="--set"):
     """The options that name a setting's plugin and its parameters, sorted: their order in the file changes nothing."""
     options = [plugin, setting.plugin]
     for key, value in sorted(setting.parameters.items()):
-        options += [
-            parameter,
-            f"{key}={value if isinstance(value, str) else json.dumps(value)}",
-        ]
+        options += [parameter, as_text(key, value)]
     return shlex.join(options)
 
 
