@@ -23,7 +23,18 @@ def slds(*arguments: str, folder: Path = ROOT, code: int = 0) -> str:
 
 def test_help_names_every_command():
     text = slds("--help")
-    for name in ("run", "check", "verify", "schema", "show", "plugins", "import-pickle", "build-model", "infer", "residual"):
+    for name in (
+        "run",
+        "check",
+        "verify",
+        "schema",
+        "show",
+        "plugins",
+        "import-pickle",
+        "build-model",
+        "infer",
+        "residual",
+    ):
         assert name in text
 
 
