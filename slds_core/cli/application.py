@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from slds_core import __version__
 from slds_core.plugins import Declined
 from slds_core.study.errors import StudyError
 
@@ -23,9 +24,18 @@ app = typer.Typer(
 )
 
 
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"slds {__version__}")
+        raise typer.Exit()
+
+
 @app.callback()
 def options(
     context: typer.Context,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
+    ] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
 ) -> None:
     """Keeps the options that hold for all commands."""

@@ -10,7 +10,7 @@ from slds_core.study.assignments import from_text
 from slds_core.study.errors import StudyError
 
 Output = Annotated[Path, typer.Option("--output", "-o", help="File to write.")]
-Plugin = Annotated[str, typer.Option(help="Name of the plugin.")]
+Plugin = Annotated[str, typer.Option(help="Name of the plugin, or FILE.py:NAME.")]
 Parameters = Annotated[
     list[str], typer.Option("--set", help="A parameter of the plugin, as key=value; may be repeated.")
 ]

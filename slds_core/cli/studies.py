@@ -27,9 +27,12 @@ def run(
     """
     from slds_core.study.configuration import read_files
 
+    if cores != "all" and not (cores.isdecimal() and int(cores) > 0):
+        raise StudyError(f"--cores: expected a number above 0, or 'all', found '{cores}'")
     read_files([_existing(config)])  # all that is wrong, told at once and before Snakemake starts
-    command = [sys.executable, "-m", "snakemake", "--cores", cores, "--profile", str(_profile(profile))]
-    command += ["--snakefile", str(_shipped("workflow") / "Snakefile"), "--configfile", str(config), *context.args]
+    # --configfile takes every word up to the next option: it must not stand last, where targets follow
+    command = [sys.executable, "-m", "snakemake", "--configfile", str(config), "--profile", str(_profile(profile))]
+    command += ["--snakefile", str(_shipped("workflow") / "Snakefile"), "--cores", cores, *context.args]
     raise typer.Exit(1 if subprocess.run(command, check=False).returncode else 0)
 
 
@@ -68,6 +71,8 @@ def schema() -> None:
 
 
 def _existing(config: Path) -> Path:
+    if config.is_dir():
+        raise StudyError(f"{config}: is a folder; name the study's configuration in it")
     if not config.is_file():
         raise StudyError(f"{config}: no such file; name the study's configuration, such as 'slds run --config FILE'")
     return config

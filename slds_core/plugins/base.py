@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, get_args
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -19,6 +20,15 @@ class Plugin(BaseModel, ABC):
     """Parameters of one box of the study: unknown ones are refused, all are immutable once checked."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_truth_for_a_number(cls, value: Any, info: ValidationInfo) -> Any:
+        """Refuses ``true`` where a number is expected, which would count as 1."""
+        field = cls.model_fields[str(info.field_name)]
+        if isinstance(value, bool) and not (field.annotation is bool or bool in get_args(field.annotation)):
+            raise PydanticCustomError("no_truth", "expected no truth value")
+        return value
 
 
 class Declined(Exception):

@@ -7,7 +7,7 @@ from pydantic import Field
 from slds_core.plugins.base import Declined, GradientPlugin
 from slds_core.plugins.needs import needs_mean_field, needs_monitor
 
-_PRODUCTS = Field(1000, ge=2, description="most products with the sweep's Jacobian")
+_PRODUCTS = Field(1000, ge=2, le=1_000_000, description="most products with the sweep's Jacobian")
 _TOLERANCE = Field(1e-10, gt=0, description="relative residual of the adjoint system at which to stop")
 
 
@@ -15,7 +15,7 @@ class Unrolled(GradientPlugin):
     """Differentiate a number of sweeps from the start. Right once they have converged, and their derivative too."""
 
     start: ClassVar[Literal["initial", "fixed_point"]] = "initial"
-    sweeps: int = Field(ge=1, description="sweeps to differentiate")
+    sweeps: int = Field(ge=1, le=1_000_000, description="sweeps to differentiate")
 
     def stored_bytes(self, sweep, unknowns, item):
         return self.sweeps * sweep
@@ -37,7 +37,7 @@ class _Implicit(GradientPlugin):
 class Truncated(_Implicit):
     """Differentiate the last few sweeps only: a truncated Neumann series. An approximation by design."""
 
-    sweeps: int = Field(ge=1, description="sweeps to differentiate")
+    sweeps: int = Field(ge=1, le=1_000_000, description="sweeps to differentiate")
 
     def estimate(self, problem, objective, parameters, state):
         from slds_core.gradients import truncated
@@ -138,7 +138,9 @@ class FiniteDifference(GradientPlugin):
 
     count: int = Field(2, ge=1, le=1000, description="directions in each parameter group")
     seed: int = Field(0, ge=0, description="seed of the directions")
-    max_sweeps: int = Field(2000, ge=1, description="most sweeps and Jacobian products of each evaluation")
+    max_sweeps: int = Field(
+        2000, ge=1, le=1_000_000, description="most sweeps and Jacobian products of each evaluation"
+    )
 
     def estimate(self, problem, objective, parameters, state):
         from slds_core.gradients import finite_difference
@@ -150,7 +152,7 @@ class _Original(GradientPlugin):
     """What the original's two gradients share: their own forward pass, and its limits."""
 
     start: ClassVar[Literal["initial", "fixed_point"]] = "initial"
-    max_sweeps: int = Field(10, ge=1, description="limit on sweeps, and on the solver's iterations")
+    max_sweeps: int = Field(10, ge=1, le=1_000_000, description="limit on sweeps, and on the solver's iterations")
     tolerance: float = Field(1e-5, ge=0, description="of the relative change of the notebook's KL in one sweep")
 
     def check(self, problem, parameters, state) -> None:

@@ -9,7 +9,9 @@ from slds_core.plugins.needs import needs_mean_field, needs_monitor
 class _Iterative(InferencePlugin):
     """What all of them share."""
 
-    max_sweeps: int = Field(1000, ge=1, description="most sweeps and Jacobian products to take, each counted as one")
+    max_sweeps: int = Field(
+        1000, ge=1, le=1_000_000, description="most sweeps and Jacobian products to take, each counted as one"
+    )
     criterion: str = Field(
         "residual",
         description="'residual': largest absolute change of the state in one sweep; 'elbo' or another monitor of the "

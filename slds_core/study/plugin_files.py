@@ -41,7 +41,8 @@ def plugin_files(path: Path) -> list[Path]:
     if path.is_dir():
         inside = [entry for entry in sorted(path.iterdir()) if not entry.name.startswith(_NO_PLUGINS)]
         return [entry for entry in inside if entry.suffix == ".py" or (entry / "__init__.py").is_file()]
-    raise StudyError(f"{path} is not there; expected a .py file or a folder of them")
+    found = "is no Python file" if path.exists() else "is not there"
+    raise StudyError(f"{path} {found}; expected a .py file or a folder of them")
 
 
 def plugins_in(path: Path, kind: str) -> dict[str, type[Plugin]]:
@@ -93,6 +94,6 @@ def _load(path: Path) -> ModuleType:
             raise
     except OSError as error:
         raise StudyError(f"plugin file {path}: cannot be read: {error}") from error
-    except Exception as error:  # a stranger's file may fail in any way
+    except (Exception, SystemExit) as error:  # a stranger's file may fail in any way
         raise StudyError(f"plugin file {path}: cannot be imported: {type(error).__name__}: {error}") from error
     return module

@@ -13,7 +13,7 @@ from slds_core.study.registry import Catalogue, nearest
 from slds_core.study.schema import Configuration, GradientSetting, Setting
 from slds_core.study.yaml_file import KeyPath
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 
 
 @dataclass
@@ -30,10 +30,16 @@ class _Section:
         if name in self.settings:
             return [Problem(place, f"its list makes a setting '{name}', a name that another one has")]
         self.settings[name], self.places[name] = setting, place
+        twin = next((known for known in self.settings if known != name and known.lower() == name.lower()), None)
+        if twin is not None:
+            return [Problem(place, f"'{name}' and '{twin}' would be one file where capitals do not count")]
         if not _NAME.fullmatch(name):
             shown = "" if name == place[-1] else f"'{name}': "
             return [
-                Problem(place, f"{shown}a name may hold letters, digits, '_', '-' and '.', and becomes a file name")
+                Problem(
+                    place,
+                    f"{shown}a name may hold up to 100 letters, digits, '_', '-' and '.', and becomes a file name",
+                )
             ]
         return []
 
@@ -61,7 +67,8 @@ def resolve(written: Configuration, folder: Path) -> tuple[Configuration, list[P
         problems += found
     sections["gradients"], found = _spread(sections["gradients"], sections["inference"])
     problems += found
-    references = [name for wanted in written.references for name in sections["gradients"].groups.get(wanted, [wanted])]
+    groups = sections["gradients"].groups
+    references = list(dict.fromkeys(name for wanted in written.references for name in groups.get(wanted) or [wanted]))
     problems += [
         Problem(("references",), f"no gradient setting '{name}'{nearest(name, sections['gradients'].settings)}")
         for name in references
@@ -105,6 +112,7 @@ def _section(
             setting, fields = _placed(setting, known, folder)
         except StudyError as error:
             problems.append(Problem((*place, "plugin"), str(error)))
+            section.groups[name] = []  # what refers to it is not wrong for that
             continue
         if kind == "gradients" and registry.plugin_class(kind, setting.plugin).start == "fixed_point":
             fields = fields | {"at": str}

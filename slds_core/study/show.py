@@ -7,6 +7,7 @@ import numpy as np
 import xarray as xr
 
 from slds_core.study import store
+from slds_core.study.errors import StudyError
 
 _ORIGIN = ("settings_hash", "code_hash", "precision", "platform", "xla_flags")
 
@@ -17,7 +18,10 @@ def file_contents(path: Path) -> str:
     Raises:
         StudyError: the file cannot be used.
     """
-    dataset = store.read_any(path)
+    try:
+        dataset = store.read_any(path)
+    except StudyError as error:
+        return _foreign(path, error)
     attributes = dataset.attrs
     blocks = [
         f"{path}: {attributes['slds_kind']} '{attributes.get('setting', '')}' of model '{attributes.get('model', '')}'"
@@ -43,6 +47,18 @@ def file_contents(path: Path) -> str:
         origin.append("  packages: " + ", ".join(f"{name} {version}" for name, version in packages.items()))
     blocks.append("\n".join(["Provenance", *origin]))
     return "\n\n".join(blocks)
+
+
+def _foreign(path: Path, error: StudyError) -> str:
+    """Returns what is in a NetCDF file of another origin, such as a model of the user's own; raises where it is none."""
+    try:
+        with xr.open_dataset(path, engine="netcdf4") as dataset:
+            dataset.load()
+    except (OSError, RuntimeError, ValueError):
+        raise error from None
+    lines = [_variable(dataset[name]) for name in dataset.variables]
+    hint = f"A study reads it as a model by {{plugin: netcdf, path: {path}}}, if its variables are those of docs/own_model.md."
+    return "\n\n".join([str(error), "\n".join(["Variables", *lines]), hint])
 
 
 def _variable(array: xr.DataArray) -> str:

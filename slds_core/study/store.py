@@ -91,8 +91,17 @@ def read_any(path: Path, expected: str = "a file of this project") -> xr.Dataset
 
 
 def read_all(paths: Iterable[Path], kind: str) -> dict[str, xr.Dataset]:
-    """Returns several files' datasets by the setting that they are named after."""
-    return {Path(path).stem: read(path, kind) for path in paths}
+    """Returns several files' datasets by the setting that they are named after.
+
+    Raises:
+        StudyError: as ``read``, or two files have one name.
+    """
+    found: dict[str, xr.Dataset] = {}
+    for path in map(Path, paths):
+        if path.stem in found:
+            raise StudyError(f"{path}: has the name of another file, {found[path.stem].encoding['source']}")
+        found[path.stem] = read(path, kind)
+    return found
 
 
 def variable(dimensions: Any, values: Any, long_name: str, units: str = "1") -> xr.Variable:

@@ -7,6 +7,11 @@ from typing import NamedTuple
 # A relative error that counts as none: well above rounding, well below what an optimiser would feel.
 EXACT = {"float64": 1e-8, "float32": 1e-3}
 
+_KINDS = {
+    "approximate": "an approximation by design",
+    "fell_back": "a one-step gradient",
+    "not_a_fixed_point": "not at a fixed point",
+}
 _FAILED = {"nonfinite", "not_positive", "product_limit", "stagnated"}
 
 
@@ -68,6 +73,10 @@ def witness_verdict(status: str, agreement: dict[str, float]) -> Verdict:
     """
     if status in _FAILED:
         return Verdict("failed", f"{status.replace('_', ' ')}; yet the others are judged by it")
+    if status in ("approximate", "fell_back", "not_a_fixed_point"):
+        return Verdict(
+            "approximate", f"the others are judged by it, though it is {_KINDS[status]}: choose another reference"
+        )
     if not agreement:
         return Verdict("witness", "the others are judged by it; no second reference checks it")
     name, difference = min(agreement.items(), key=lambda item: item[1])

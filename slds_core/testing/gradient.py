@@ -100,6 +100,12 @@ class _Trial:
                 parameters, state, truth = self.point(number, precision)
                 found = self.program(parameters, state)
                 _require_form(found, parameters, precision)
+                if precision == "float64" and isinstance(found, Gradient):
+                    status = name_of(found.info.status)
+                    require(
+                        status in ("solved", *_BY_DESIGN),
+                        f"expected the status 'solved' on an easy problem, or that of an approximation by design, found '{status}'",
+                    )
                 self.judge(found, parameters, state, truth, precision)
 
     def judge(self, found: Any, parameters: Any, state: Any, truth: Truth, precision: str) -> None:

@@ -83,7 +83,7 @@ WRONG = [
     ("  converged: {plugin: coordinate_ascent, max_sweeps: 2000}", "  converged: {max_sweeps: 2000}",
      "config.yaml:6: inference.converged: key 'plugin' is missing"),
     ("  converged: {plugin: coordinate_ascent, max_sweeps: 2000}", "  ../up: {plugin: coordinate_ascent}",
-     "config.yaml:6: inference.../up: a name may hold letters, digits, '_', '-' and '.', and becomes a file name"),
+     "config.yaml:6: inference.../up: a name may hold up to 100 letters, digits, '_', '-' and '.', and becomes a file name"),
     ("objective: {plugin: elbo}", "objective: {plugin: linear, seed: one}",
      "config.yaml:7: objective: seed: input should be a valid integer, unable to parse string as an integer, found 'one'"),
     ("objective: {plugin: elbo}", "objective: [elbo]",
@@ -212,3 +212,26 @@ def test_a_plugin_of_a_name_that_is_taken(study):
     assert complaint == (
         "config.yaml:11: plugins: gradients: 'fisher_cg' in own.py has the name of another plugin, fisher_cg"
     )
+
+
+def test_a_misspelt_plugin_makes_nothing_else_wrong(study):
+    text = GOOD.replace("plugin: coordinate_ascent", "plugin: coordinate_ascend")
+    [complaint] = complaints(study(text))
+    assert complaint.startswith("config.yaml:6: inference.converged: no plugin 'coordinate_ascend'")
+
+
+def test_names_that_are_one_file_where_capitals_do_not_count(study):
+    text = GOOD.replace("references", "  Implicit: {plugin: fisher_cg, at: converged}\nreferences")
+    assert complaints(study(text)) == [
+        "config.yaml:10: gradients.Implicit: 'Implicit' and 'implicit' would be one file where capitals do not count"
+    ]
+
+
+def test_a_reference_named_twice_is_one(study):
+    assert read_files([study(GOOD.replace("[implicit]", "[implicit, implicit]"))]).references == ["implicit"]
+
+
+def test_truth_values_are_no_numbers(study):
+    assert complaints(study(GOOD.replace("max_sweeps: 2000", "max_sweeps: true"))) == [
+        "config.yaml:6: inference.converged: max_sweeps: expected no truth value, found True"
+    ]

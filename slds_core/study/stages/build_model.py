@@ -7,6 +7,7 @@ import xarray as xr
 
 from slds_core.fixed_point.interface import require_finite
 from slds_core.study import registry, store
+from slds_core.study.guard import failures_of
 from slds_core.study.provenance import file_hash
 from slds_core.study.stages.common import START, attributes, cast, sequence_variables, use_precision
 from slds_core.study.trees import to_variables
@@ -30,7 +31,8 @@ def build_model(name: str, settings: dict[str, Any], precision: str, output: Pat
     """
     use_precision(precision)
     plugin = registry.make("models", settings["plugin"], settings["parameters"])
-    built = plugin.build()
+    with failures_of(settings["plugin"], type(plugin)):
+        built = plugin.build()
     parameters, start = cast(built.parameters, precision), cast(built.start, precision)
     require_finite(f"model '{name}', parameters", parameters)
     require_finite(f"model '{name}', start", start)

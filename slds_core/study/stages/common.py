@@ -11,6 +11,7 @@ import xarray as xr
 from slds_core.fixed_point import FixedPoint
 from slds_core.plugins import Declined
 from slds_core.study import registry, store
+from slds_core.study.errors import StudyError
 from slds_core.study.provenance import provenance
 from slds_core.study.timing import Measurement
 from slds_core.study.trees import from_dataset
@@ -46,17 +47,28 @@ def read_model(path: Path) -> StoredModel:
     return StoredModel(dataset.attrs["model"], precision, problem, parameters, start)
 
 
-def read_state(path: Path, problem: FixedPoint) -> Any:
-    """Returns the state at which an inference ended.
+def read_state(path: Path, stored: StoredModel) -> Any:
+    """Returns the state at which an inference of a model ended.
 
     Raises:
         Declined: there is none, since the inference's plugin declined the problem.
-        StudyError: the file cannot be used.
+        StudyError: the file cannot be used, or is of another model.
     """
     dataset = store.read(path, "inference")
+    if dataset.attrs["model"] != stored.name:
+        raise StudyError(
+            f"{path}: is an inference of model '{dataset.attrs['model']}', expected one of '{stored.name}'"
+        )
     if dataset.attrs["status"] == DECLINED:
         raise Declined(f"the inference '{dataset.attrs['setting']}' was skipped: {dataset.attrs['status_message']}")
-    return from_dataset(dataset, problem.state_fields(), STATE)
+    state = from_dataset(dataset, stored.problem.state_fields(), STATE)
+    for found, expected in zip(jax.tree.leaves(state), jax.tree.leaves(stored.start), strict=True):
+        if (found.shape, found.dtype) != (expected.shape, expected.dtype):
+            raise StudyError(
+                f"{path}: has a state of shape {found.shape} in {found.dtype}, expected {expected.shape} in {expected.dtype} "
+                f"as the model '{stored.name}' has; run the inference again"
+            )
+    return state
 
 
 def declined(reason: Declined) -> xr.Dataset:

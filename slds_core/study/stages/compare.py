@@ -37,6 +37,7 @@ def compare(gradients: list[Path], references: list[str], output: Path) -> str:
         StudyError: a file cannot be used, a reference is not among them, or they do not belong together.
     """
     every = store.read_all(gradients, "gradient")
+    _require_kin(every)
     datasets = {name: dataset for name, dataset in every.items() if dataset.attrs["status"] != "declined"}
     if every and not datasets:
         first = next(iter(every.values()))
@@ -135,6 +136,27 @@ def cosine(estimate: np.ndarray, reference: np.ndarray) -> float:
 def abs_mean(estimate: np.ndarray, reference: np.ndarray) -> float:
     """Returns the absolute value of the mean difference."""
     return float(abs(np.mean(estimate - reference))) if estimate.size else 0.0
+
+
+def _require_kin(datasets: dict[str, xr.Dataset]) -> None:
+    """Raises where gradients are of different models, objectives or precisions."""
+    first = next(iter(datasets.values()), None)
+    for dataset in datasets.values():
+        assert first is not None
+        for name, found, expected in (
+            ("model", dataset.attrs["model"], first.attrs["model"]),
+            ("objective", _objective(dataset), _objective(first)),
+            ("precision", dataset.attrs["precision"], first.attrs["precision"]),
+        ):
+            if found != expected:
+                raise StudyError(
+                    f"{_path(dataset)}: has the {name} {found}, expected {expected}, that of {_path(first)}; "
+                    "gradients can be compared where all of these are the same"
+                )
+
+
+def _objective(dataset: xr.Dataset) -> str:
+    return json.dumps(json.loads(dataset.attrs["settings"])["objective"])
 
 
 def _write(dataset: xr.Dataset, output: Path, references: list[str], like: xr.Dataset) -> str:

@@ -22,6 +22,7 @@ from slds_core.gradients.by_sequence import SEQUENCE
 from slds_core.plugins import Declined
 from slds_core.study import registry, store
 from slds_core.study.errors import StudyError
+from slds_core.study.guard import failures_of
 from slds_core.study.stages.common import (
     StoredModel,
     attributes,
@@ -74,23 +75,29 @@ def gradient(
         objectives=objective["plugin"],
     )
     try:
-        dataset, summary = _estimated(stored, plugin, goal, inference)
+        dataset, summary = _estimated(stored, settings["plugin"], plugin, goal, inference)
     except Declined as reason:
         dataset, summary = declined(reason), f"skipped: {reason}"
     store.write(dataset, output, "gradient", origin)
     return summary
 
 
-def _estimated(stored: StoredModel, plugin: Any, goal: Any, inference: Path | None) -> tuple[xr.Dataset, str]:
+def _estimated(
+    stored: StoredModel, reference: str, plugin: Any, goal: Any, inference: Path | None
+) -> tuple[xr.Dataset, str]:
     function = goal.objective(stored.problem)
     state = stored.start
     if plugin.start == "fixed_point" and inference is not None:
-        state = read_state(inference, stored.problem)
+        state = read_state(inference, stored)
 
     def estimate(parameters, state):
-        return plugin.estimate(stored.problem, function, parameters, state)
+        found = plugin.estimate(stored.problem, function, parameters, state)
+        if not isinstance(found, Gradient | DirectionalDerivatives):
+            raise TypeError(f"expected a Gradient or DirectionalDerivatives, found {type(found).__name__}")
+        return found
 
-    cost = measure(by_sequence(stored.problem, estimate), stored.parameters, state, repeats=_REPEATS)
+    with failures_of(reference, type(plugin)):
+        cost = measure(by_sequence(stored.problem, estimate), stored.parameters, state, repeats=_REPEATS)
     found, separate = cost.result
     fields = stored.problem.parameter_fields()
     if isinstance(found, DirectionalDerivatives):

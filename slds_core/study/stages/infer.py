@@ -11,6 +11,7 @@ from slds_core.fixed_point.progress import RESIDUAL
 from slds_core.fixed_point.status import name_of
 from slds_core.plugins import Declined, InferencePlugin
 from slds_core.study import registry, store
+from slds_core.study.guard import failures_of
 from slds_core.study.stages.common import STATE, attributes, cost_variables, declined, read_model, sequence_variables
 from slds_core.study.timing import measure
 from slds_core.study.trees import to_variables
@@ -33,9 +34,17 @@ def infer(model: Path, name: str, settings: dict[str, Any], output: Path) -> str
     """
     stored = read_model(model)
     plugin = registry.make("inference", settings["plugin"], settings["parameters"])
+
+    def infer_from(parameters, state):
+        found = plugin.infer(stored.problem, parameters, state)
+        if not isinstance(found, Inference):
+            raise TypeError(f"expected an Inference, found {type(found).__name__}")
+        return found
+
     origin = attributes("inference", stored.name, name, settings, stored.precision, inference=settings["plugin"])
     try:
-        cost = measure(lambda *arguments: plugin.infer(stored.problem, *arguments), stored.parameters, stored.start)
+        with failures_of(settings["plugin"], type(plugin)):
+            cost = measure(infer_from, stored.parameters, stored.start)
     except Declined as reason:
         store.write(declined(reason), output, "inference", origin)
         return f"skipped: {reason}"

@@ -40,7 +40,7 @@ def residual(model: Path, inference: Path, name: str, output: Path) -> str:
     settings = {"inference": name}
     origin = attributes("residual", stored.name, name, settings, stored.precision)
     try:
-        state = read_state(inference, problem)
+        state = read_state(inference, stored)
     except Declined as reason:
         store.write(declined(reason), output, "residual", origin)
         return f"skipped: {reason}"

@@ -1,0 +1,95 @@
+"""A plugin's own failure is told as such; what does not belong together is refused by name."""
+
+from pathlib import Path
+
+import pytest
+
+from slds_core.study.errors import StudyError
+from slds_core.study.stages.build_model import build_model
+from slds_core.study.stages.compare import compare
+from slds_core.study.stages.gradient import gradient
+from slds_core.study.stages.infer import infer
+from slds_core.study.stages.residual import residual
+
+TINY = {"plugin": "random_slds", "parameters": {"time": 3, "latent": 1, "states": 2}}
+ELBO = {"plugin": "elbo", "parameters": {}}
+OWN = '''
+from slds_core.plugins import GradientPlugin, InferencePlugin, ModelPlugin
+
+class Garbage(GradientPlugin):
+    """Returns no gradient."""
+    start = "initial"
+    def estimate(self, problem, objective, parameters, state):
+        return 42
+
+class Failing(InferencePlugin):
+    """Fails."""
+    def infer(self, problem, parameters, state):
+        raise KeyError("nothing there")
+
+class Broken(ModelPlugin):
+    """Fails."""
+    def build(self):
+        return 1 / 0
+    def problem(self):
+        return None
+'''
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("guard")
+    (folder / "own.py").write_text(OWN)
+    for name in ("one", "two"):
+        build_model(name, TINY, "float64", folder / name / "model.nc")
+    sweeps = {"plugin": "coordinate_ascent", "parameters": {"max_sweeps": 3}}
+    infer(folder / "one" / "model.nc", "short", sweeps, folder / "one" / "inference" / "short.nc")
+    for goal in ("elbo", "linear"):
+        objective = {"plugin": goal, "parameters": {}}
+        settings = {"plugin": "unrolled", "parameters": {"sweeps": 2}}
+        gradient(
+            folder / "one" / "model.nc", None, goal, settings, objective, folder / "one" / "gradient" / f"{goal}.nc"
+        )
+    return folder
+
+
+def own(folder: Path, name: str) -> dict:
+    return {"plugin": f"{folder}/own.py:{name}", "parameters": {}}
+
+
+def test_no_gradient(folder):
+    output = folder / "garbage.nc"
+    with pytest.raises(StudyError, match=r"own.py:garbage' failed: TypeError: expected a Gradient or .*, found int"):
+        gradient(folder / "one" / "model.nc", None, "garbage", own(folder, "garbage"), ELBO, output)
+    assert not output.exists()
+
+
+def test_an_inference_that_raises(folder):
+    with pytest.raises(StudyError, match=r"own.py:failing' failed: KeyError: 'nothing there' \(own.py, line 13\)$"):
+        infer(folder / "one" / "model.nc", "failing", own(folder, "failing"), folder / "failing.nc")
+
+
+def test_a_model_that_raises(folder):
+    with pytest.raises(
+        StudyError, match=r"own.py:broken' failed: ZeroDivisionError: division by zero \(own.py, line 18\)$"
+    ):
+        build_model("broken", own(folder, "broken"), "float64", folder / "broken.nc")
+
+
+def test_an_inference_of_another_model(folder):
+    with pytest.raises(StudyError, match=r"short.nc: is an inference of model 'one', expected one of 'two'$"):
+        residual(folder / "two" / "model.nc", folder / "one" / "inference" / "short.nc", "short", folder / "r.nc")
+
+
+def test_gradients_of_different_objectives(folder):
+    files = sorted((folder / "one" / "gradient").glob("*.nc"))
+    with pytest.raises(
+        StudyError, match=r"linear.nc: has the objective .*linear.*, expected .*elbo.*, that of .*elbo.nc"
+    ):
+        compare(files, [], folder / "comparison.nc")
+
+
+def test_two_files_of_one_name(folder):
+    file = folder / "one" / "gradient" / "elbo.nc"
+    with pytest.raises(StudyError, match=r"elbo.nc: has the name of another file, "):
+        compare([file, file], [], folder / "comparison.nc")
