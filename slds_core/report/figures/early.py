@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from slds_core.report.load import ModelResults
 from slds_core.report.statistics import expected_statistics
 
-STYLE = Path(__file__).parent / "slds.mplstyle"
+STYLE = Path(__file__).parents[1] / "slds.mplstyle"
 _MARKERS = "osD^vP*X"
 _TINY = 1e-17  # stands for zero on a logarithmic axis
 
