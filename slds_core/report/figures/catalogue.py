@@ -2,14 +2,12 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any
 
-from matplotlib import style
 from matplotlib.figure import Figure
 
 from slds_core.report import claims
-from slds_core.report.figures import early
-from slds_core.report.load import ModelResults
 
 
 @dataclass(frozen=True)
@@ -28,38 +26,57 @@ class FigureKind:
     applies: Callable[[Any], bool]  # whether the results hold what it needs
 
 
-def _none(results: Any) -> list[dict[str, object]]:
-    return []
+def _kind(name: str, section: str) -> FigureKind:
+    """Returns the figure of the module of its name: all have the same parts."""
+    module = import_module(f"slds_core.report.figures.{name}")
+    return FigureKind(name, section, module.TITLE, getattr(module, name), module.describe, module.table, module.applies)
 
 
-def _has(kind: str) -> Callable[[ModelResults], bool]:
-    return lambda results: getattr(results, kind) is not None and bool(len(getattr(results, kind)))
-
-
-def _kind(name: str, section: str, title: str, draw: Callable, needs: str) -> FigureKind:
-    return FigureKind(name, section, title, draw, lambda results: f"{title}.", _none, _has(needs))
-
-
-def _claim(name: str, draw: Callable, text: str) -> FigureKind:
-    def styled(study: dict[str, ModelResults]) -> Figure:
-        with style.context(early.STYLE):
-            return draw(study)
-
-    return FigureKind(name, "claims", name, styled, lambda study: text, _none, lambda study: draw(study) is not None)
+def _claim(name: str, title: str, draw: Callable, describe: Callable, table: Callable, least: int) -> FigureKind:
+    return FigureKind(name, "claims", title, draw, describe, table, lambda study: len(table(study)) >= least)
 
 
 FIGURES: dict[str, FigureKind] = {
-    kind.name: kind
-    for kind in (
-        _kind("convergence", "convergence", "Residual and gap to the best ELBO", early.convergence, "inference"),
-        _kind("posterior", "posterior", "Posterior over time", early.posterior, "inference"),
-        _kind("gradient_errors", "gradients", "Error per parameter group", early.gradient_errors, "comparison"),
-        _kind("work", "gradients", "Error against cost", early.work_precision, "comparison"),
-        _kind("certificates", "gradients", "Certificates against true errors", early.certificates, "comparison"),
-        _kind("cost", "cost", "Compile, run, memory", early.cost, "gradient"),
+    name: _kind(name, section)
+    for name, section in (
+        ("convergence", "convergence"),
+        ("spectrum", "convergence"),
+        ("posterior", "posterior"),
+        ("gradient_errors", "gradients"),
+        ("work", "gradients"),
+        ("certificates", "gradients"),
+        ("witnesses", "gradients"),
+        ("cost", "cost"),
     )
 }
 
 CLAIMS: dict[str, FigureKind] = {
-    name.replace("-", "_"): _claim(name.replace("-", "_"), draw, text) for name, (draw, text) in claims.CLAIMS.items()
+    kind.name: kind
+    for kind in (
+        _claim(
+            "one_step",
+            "One step's error and the contraction rate",
+            claims.one_step_error,
+            claims.one_step_words,
+            claims.one_step_table,
+            2,
+        ),
+        _claim(
+            "neumann",
+            "The truncated series' error by its length",
+            claims.neumann_decay,
+            claims.neumann_words,
+            claims.neumann_table,
+            1,
+        ),
+        _claim(
+            "unrolling",
+            "The unrolled gradient's error by sweeps",
+            claims.unrolling,
+            claims.unrolling_words,
+            claims.unrolling_table,
+            1,
+        ),
+        _claim("memory", "Memory by sweeps", claims.memory, claims.memory_words, claims.memory_table, 1),
+    )
 }
