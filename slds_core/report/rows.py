@@ -31,15 +31,15 @@ class ConvergenceRow:
 
     setting: str
     verdict: str
-    sweeps: int | None
-    residual_mean: float | None
-    residual_max: float | None
-    rate: float | None
-    measured_rate: float | None
-    predicted_sweeps: float | None
-    taken_sweeps: int | None
-    elbo: float | None
-    run_seconds: float | None
+    sweeps: int | None = None
+    residual_mean: float | None = None
+    residual_max: float | None = None
+    rate: float | None = None
+    measured_rate: float | None = None
+    predicted_sweeps: float | None = None
+    taken_sweeps: int | None = None
+    elbo: float | None = None
+    run_seconds: float | None = None
     reason: str = ""
 
     @property
@@ -104,7 +104,7 @@ def convergence_rows(results: ModelResults) -> list[ConvergenceRow]:
             )
         )
     absent = [(name, absence) for (kind, name), absence in results.absent.items() if kind == "inference"]
-    return rows + [ConvergenceRow(name, a.state, *[None] * 8, reason=a.reason) for name, a in absent]
+    return rows + [ConvergenceRow(name, a.state, reason=a.reason) for name, a in absent]
 
 
 def gradient_rows(results: ModelResults) -> list[GradientRow]:

@@ -9,13 +9,14 @@ from slds_core.report.page import Page, Section
 
 
 def _render(page: Page) -> Markup | None:
-    tables = {}
+    tables, left_out = {}, {}
     for name, found in page.results.items():
-        rows = notebook_table(found)
-        # settings that the study does not contain leave nothing to lay beside the notebook's
-        if any(row.here is not None for row in rows):
+        every = notebook_table(found)
+        rows = [row for row in every if row.here is not None or row.converged is not None]
+        if rows:
             tables[name] = [(why, list(group)) for why, group in groupby(rows, lambda row: row.why)]
-    return page.template(__package__, "notebook.html.j2", tables=tables) if tables else None
+            left_out[name] = len(every) - len(rows)
+    return page.template(__package__, "notebook.html.j2", tables=tables, left_out=left_out) if tables else None
 
 
 SECTION = Section("The notebook's table", 20, _render, short="Notebook")
