@@ -127,6 +127,8 @@ def describe(results: ModelResults) -> str:
 
 def table(results: ModelResults) -> list[dict[str, Any]]:
     """Returns a row for each sequence and time step; the states are those of the transition that leaves it."""
+    if not applies(results):
+        return []
     _, dataset = _best(results)
     if not set(dataset.data_vars) >= _NEEDED:
         return [
@@ -170,8 +172,8 @@ def _best(results: ModelResults) -> tuple[str, xr.Dataset]:
 
 
 def _sequences(model: xr.Dataset | None, dataset: xr.Dataset) -> list[_Sequence]:
-    marginals, mean = dataset["posterior_marginals"].values, dataset["posterior_gaussian_mean"].values
-    second = np.diagonal(dataset["posterior_gaussian_second_moment"].values, axis1=1, axis2=2)
+    marginals, mean = dataset["posterior_marginals"].values, _finite(dataset["posterior_gaussian_mean"].values)
+    second = _finite(np.diagonal(dataset["posterior_gaussian_second_moment"].values, axis1=1, axis2=2))
     deviation = np.sqrt(np.maximum(second - mean**2, 0))
     lengths = dataset["length"].values.astype(int) if "length" in dataset else np.array([len(mean)])
     sequences, begin, passed = [], 0, 0
@@ -289,6 +291,10 @@ def _draw_latent(axes, found: _Sequence, dimension: int) -> None:
         return
     axes.fill_between(time, mean - 2 * deviation, mean + 2 * deviation, color=colour, alpha=0.25, linewidth=0)
     axes.plot(time, mean, color=colour, linewidth=1)
+
+
+def _finite(values: np.ndarray) -> np.ndarray:
+    return np.where(np.isfinite(values), values, np.nan)
 
 
 def _shade(axes, missing: np.ndarray) -> None:
