@@ -9,7 +9,7 @@ from urllib.parse import unquote
 import html5lib
 import pytest
 from markupsafe import Markup, escape
-from small_study import CONFIGURATION, NASTY, write_study
+from small_study import CONFIGURATION, NASTY
 
 from slds_core.report.figures.catalogue import FIGURES
 from slds_core.report.formats import duration, plain, relative, scientific
@@ -23,20 +23,6 @@ from slds_core.report.study import Job, gather
 from slds_core.study.errors import StudyError
 
 ORDER = ["answer", "convergence", "posterior", "gradients", "cost", "details", "provenance"]
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return write_study(tmp_path_factory.mktemp("study"))
-
-
-@pytest.fixture(scope="module")
-def written(folder, tmp_path_factory):
-    output = tmp_path_factory.mktemp("page") / "report.html"
-    said = write_report(
-        [folder / "results"], output, "", output.parent / "figures", configuration=[folder / "config.yaml"]
-    )
-    return output, output.read_text(), said
 
 
 def test_sections_come_in_their_order(written):

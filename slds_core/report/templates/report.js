@@ -134,7 +134,7 @@
   unfold();
   let folded = [];
   addEventListener("beforeprint", () => {
-    folded = [...document.querySelectorAll("details.model:not([open])")];
+    folded = [...document.querySelectorAll("details.model:not([open], .bulk)")];
     for (const details of folded) details.open = true;
   });
   addEventListener("afterprint", () => { for (const details of folded) details.open = false; });
