@@ -62,7 +62,10 @@ def _draw(axes: Axes, values: xr.DataArray) -> None:
         if wide.shape[0] <= _TICKS:
             axes.set_yticks(range(wide.shape[0]))
         axes.spines[:].set_visible(False)
-        title += f": {number(low)} (dark) to {number(high)} (bright), in {units}"
+        inside = f", in {units}" if units != "1" else ""
+        title += (
+            f": {number(low)}{inside}" if low == high else f": {number(low)} (dark) to {number(high)} (bright){inside}"
+        )
     axes.set_title(plain(textwrap.fill(title, _LINE)), fontsize=8, pad=5, color=INK)
 
 

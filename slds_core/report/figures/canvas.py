@@ -1,6 +1,7 @@
 """What all figures share: the style, panels at known places, logarithmic axes, and numbers as text."""
 
 import math
+import textwrap
 from collections.abc import Callable, Iterable
 from functools import wraps
 from pathlib import Path
@@ -119,9 +120,10 @@ def note(text: str, *, width: float = WIDTH) -> Figure:
 
 
 def footnote(figure: Figure, text: str) -> None:
-    """Writes a line at the figure's lower left."""
-    height = figure.get_size_inches()[1]
-    figure.text(0.1 / figure.get_size_inches()[0], 0.08 / height, text, va="bottom", fontsize=7.5, color=INK, alpha=0.8)
+    """Writes a line or two at the figure's lower left."""
+    width, height = figure.get_size_inches()
+    wrapped = textwrap.fill(text, int(16.5 * (width - 0.2)))
+    figure.text(0.1 / width, 0.06 / height, wrapped, va="bottom", fontsize=7.5, color=INK, alpha=0.8)
 
 
 def thinned(count: int, most: int) -> np.ndarray:

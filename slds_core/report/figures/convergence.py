@@ -32,6 +32,7 @@ TITLE = "Convergence: residual and gap to the best ELBO"
 _NAMED = 8  # lines; more would be a tangle
 _QUIET = 60  # further ones, in grey
 _POINTS = 240  # of a line
+_BELOW = 1e3  # how far below rounding the axis reaches
 _ANCHOR = 10  # sweeps; the first contract otherwise than the last
 _PANELS = (
     ("residual", "sweeps", "Residual against sweeps", "largest change of the state (1)", "sweeps and products"),
@@ -203,6 +204,7 @@ def _draw(axes: Axes, named: list[_Trace], quiet: list[_Trace], what: str, again
     shown = [*named, *quiet]
     values = np.concatenate([getattr(t, what) for t in shown] or [np.zeros(0)])
     tolerances = sorted({t.tolerance for t in shown if what == "residual" and math.isfinite(t.tolerance)})
+    values = np.where(values < rounding / _BELOW, np.nan, values) if math.isfinite(rounding) else values
     logarithmic(axes, "y", [*values, *tolerances, *([rounding * 0.6] if math.isfinite(rounding) else [])])
     low, high = axes.get_ylim()
     for trace in quiet:

@@ -36,7 +36,7 @@ def gradient_errors(results: ModelResults) -> Figure:
     left = 0.25 + 0.073 * max(len(n) for n in shown)
     families, short = _families(groups)
     row, top = 0.225, 0.5 + 0.045 * max(len(s) for s in short)
-    figure = Figure(figsize=(WIDTH, top + row * len(shown) + 0.42))
+    figure = Figure(figsize=(WIDTH, top + row * len(shown) + (0.55 if len(order) > len(shown) else 0.42)))
     axes = panel(figure, left, top, WIDTH - left - 0.12, row * len(shown))
     with np.errstate(divide="ignore"):
         decades = np.clip(np.log10(values), _LOWEST, _HIGHEST)

@@ -74,7 +74,10 @@ def posterior(results: ModelResults) -> Figure:
             axes.set(xlim=(-0.5, max(len(found.mean) - 0.5, 0.5)), ylim=limits[d])
             axes.tick_params(labelbottom=d == rows - 1, labelleft=first, labelsize=7)
             axes.locator_params(axis="y", nbins=3)
-            axes.locator_params(axis="x", nbins=max(int(width * 1.6), 2), integer=True)
+            if len(found.mean) > 2:
+                axes.locator_params(axis="x", nbins=max(int(width * 1.6), 2), integer=True)
+            else:
+                axes.set_xticks(range(len(found.mean)))
             if d < rows - 1:
                 axes.spines["bottom"].set_visible(False)
                 axes.tick_params(axis="x", length=0)
@@ -273,7 +276,7 @@ def _draw_states(axes, found: _Sequence) -> None:
         extent=(0, steps, states - 0.5, -0.5), zorder=1,
     )  # fmt: skip
     for boundary in range(1, states):
-        axes.axhline(boundary - 0.5, color=QUIET, linewidth=0.4, alpha=0.5, zorder=2)
+        axes.plot([0, steps], [boundary - 0.5] * 2, color=QUIET, linewidth=0.4, alpha=0.5, zorder=2)
     path = np.where(found.states >= 0, found.states, np.nan).astype(float)
     axes.stairs(path, np.arange(steps + 1), baseline=None, color=COLOURS[1], linewidth=1.3, zorder=3)
 

@@ -47,7 +47,7 @@ def spectrum(results: ModelResults) -> Figure:
     top = max(1.0, max(float(np.nanmax(s.values)) for s in drawn))
     axes.axhline(1, color=INK, linewidth=0.8)
     axes.set(xlim=(0.3, count + 0.7), ylim=(0, 1.12 * top))
-    axes.set_xticks([n for n in (1, 5, 10, 15, 20) if n <= count])
+    axes.set_xticks(range(1, count + 1) if count < 10 else [n for n in (1, 5, 10, 15, 20) if n <= count])
     axes.text(count + 0.6, 1.015, "1: sweeps stop contracting", ha="right", va="bottom", fontsize=8, color=INK)
     legend(axes, ends, loc="lower left", borderaxespad=0.2)
     axes.set(xlabel="eigenvalue, from the largest", ylabel="factor per sweep (1)")
