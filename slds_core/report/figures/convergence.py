@@ -69,7 +69,7 @@ def convergence(results: ModelResults) -> Figure:
     if not any(_positive(t.residual).any() for t in traces):
         return note("Convergence: no setting has a trace with a finite residual above zero.")
     named, quiet = _chosen(traces)
-    figure = Figure(figsize=(WIDTH, 5.5))
+    figure = Figure(figsize=(WIDTH, 5.6))
     rounding, unnamed = _rounding(results), list[Label]()
     for position, (what, against, title, ylabel, xlabel) in enumerate(_PANELS):
         axes = panel(figure, 0.72 + (position % 2) * 3.3, 0.32 + (position // 2) * 2.62, 2.95, 1.85)
