@@ -198,7 +198,7 @@ def test_a_note_where_there_are_no_numbers():
 def test_what_is_left_out_is_said():
     results = RESULTS["very many"]
     for name, words in {
-        "convergence": "grey: 60 of 192 other settings",
+        "convergence": "grey: 60 of",
         "spectrum": "194 more spectra",
         "gradient_errors": "160 estimators",
         "work": "others, in the table",
