@@ -1,4 +1,4 @@
-"""``slds show`` and ``slds import-pickle``: files in and out."""
+"""``slds show``, ``slds figure`` and ``slds import-pickle``: files in and out."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -14,6 +14,23 @@ def show(file: Annotated[Path, typer.Argument(help="A NetCDF file of a study.")]
     from slds_core.study.show import file_contents
 
     typer.echo(file_contents(file))
+
+
+@app.command(rich_help_panel=PLUGINS_AND_FILES)
+def figure(
+    name: Annotated[
+        str, typer.Argument(help="Of the figure: convergence, spectrum, posterior, work, …; a wrong one lists all.")
+    ],
+    files: Annotated[list[Path], typer.Argument(help="A study's NetCDF files, or folders of them.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="The file to write: .pdf, .svg, .png, or .csv for the data.")
+    ],
+    model: Annotated[str | None, typer.Option(help="Whose figure, if the files hold several models.")] = None,
+) -> None:
+    """Write one figure of the report, or the data behind it, and say what it shows."""
+    from slds_core.report.export import write_figure
+
+    typer.echo(write_figure(name, files, output, model))
 
 
 @app.command("import-pickle", rich_help_panel=PLUGINS_AND_FILES)

@@ -87,15 +87,21 @@ def compare(
 
 @app.command(rich_help_panel=STAGES)
 def report(
-    files: list[Path],
+    files: Annotated[list[Path], typer.Argument(help="NetCDF files of a study, or its folder of results.")],
     output: Output,
-    title: Annotated[str, typer.Option(help="Heading of the report.")] = "Fixed points and gradients",
-    figures: Annotated[Path | None, typer.Option(help="Folder for the figures as SVG and PDF.")] = None,
+    title: Annotated[str, typer.Option(help="Heading of the report; the configuration's if left out.")] = "",
+    figures: Annotated[Path | None, typer.Option(help="Folder for the figures as SVG, PDF and CSV.")] = None,
+    logs: Annotated[Path | None, typer.Option(help="The jobs' logs: why a result is missing.")] = None,
+    benchmarks: Annotated[Path | None, typer.Option(help="What the jobs used, as Snakemake measured it.")] = None,
+    config: Annotated[
+        list[Path], typer.Option("--config", "-C", help="The study's configuration: which results should be there.")
+    ] = [],
 ) -> None:
-    """Write the report: all files of a study → report.html."""
+    """Write the report: all files of a study, finished or not → report.html."""
     from slds_core.report.render import write_report
 
-    _say("report", output.name, write_report(files, output, title, figures))
+    said = write_report(files, output, title, figures, logs=logs, benchmarks=benchmarks, configuration=config)
+    _say("report", output.name, said)
 
 
 def _settings(plugin: str, assignments: list[str]) -> dict[str, Any]:

@@ -11,6 +11,15 @@ from slds_core.study import store
 from slds_core.study.errors import StudyError
 
 
+@dataclass(frozen=True)
+class Absence:
+    """Why a result is not there."""
+
+    state: str  # "skipped": its plugin declined; "failed": it ended in an error; "missing": it did not run
+    reason: str
+    log: str = ""  # last lines
+
+
 @dataclass
 class ModelResults:
     """All results of one model. What a study has not computed is missing from it."""
@@ -22,6 +31,19 @@ class ModelResults:
     gradient: dict[str, xr.Dataset] = field(default_factory=dict)
     comparison: xr.Dataset | None = None
     skipped: dict[tuple[str, str], str] = field(default_factory=dict)  # why, by kind and setting
+    absent: dict[tuple[str, str], Absence] = field(default_factory=dict)  # all that is not there, by kind and setting
+
+    def add(self, dataset: xr.Dataset) -> None:
+        """Puts a file's dataset in its place."""
+        kind, setting = dataset.attrs["slds_kind"], dataset.attrs["setting"]
+        if dataset.attrs.get("status") == "declined":
+            reason = str(dataset.attrs["status_message"])
+            self.skipped[kind, setting] = reason
+            self.absent[kind, setting] = Absence("skipped", reason)
+        elif kind in ("inference", "residual", "gradient"):
+            getattr(self, kind)[setting] = dataset
+        else:
+            setattr(self, kind, dataset)
 
 
 def load_results(paths: list[Path]) -> dict[str, ModelResults]:
@@ -33,14 +55,7 @@ def load_results(paths: list[Path]) -> dict[str, ModelResults]:
     results: dict[str, ModelResults] = {}
     for path in paths:
         dataset = store.read_any(path)
-        kind, model, setting = (dataset.attrs[key] for key in ("slds_kind", "model", "setting"))
-        found = results.setdefault(model, ModelResults(model))
-        if dataset.attrs.get("status") == "declined":
-            found.skipped[kind, setting] = str(dataset.attrs["status_message"])
-        elif kind in ("inference", "residual", "gradient"):
-            getattr(found, kind)[setting] = dataset
-        else:
-            setattr(found, kind, dataset)
+        results.setdefault(dataset.attrs["model"], ModelResults(dataset.attrs["model"])).add(dataset)
     if not results:
         raise StudyError("no files to report on")
     return results

@@ -16,7 +16,9 @@ _TONES = {
     "approximate": ("open", "△"),
     "unconverged": ("open", "△"),
     "sweep limit": ("open", "△"),
-    "witness": ("good", "◆"),
+    "witness": ("witness", "◆"),
+    "skipped": ("none", "–"),
+    "missing": ("none", "…"),
 }
 _BAD = ("bad", "✕")
 _TARGET = 1e-8
@@ -29,14 +31,16 @@ class ConvergenceRow:
 
     setting: str
     verdict: str
-    sweeps: int
-    residual_mean: float | None
-    residual_max: float | None
-    rate: float | None
-    measured_rate: float | None
-    predicted_sweeps: float | None
-    taken_sweeps: int | None
-    elbo: float
+    sweeps: int | None = None
+    residual_mean: float | None = None
+    residual_max: float | None = None
+    rate: float | None = None
+    measured_rate: float | None = None
+    predicted_sweeps: float | None = None
+    taken_sweeps: int | None = None
+    elbo: float | None = None
+    run_seconds: float | None = None
+    reason: str = ""
 
     @property
     def tone(self) -> str:
@@ -57,13 +61,13 @@ class GradientRow:
     verdict: str
     reason: str
     error: float | None
-    certificate: float | None
-    products: int
-    residual: float | None
-    run_seconds: float
-    compile_seconds: float
-    cached: bool
-    mebibytes: float
+    certificate: float | None = None
+    products: int | None = None
+    residual: float | None = None
+    run_seconds: float | None = None
+    compile_seconds: float | None = None
+    cached: bool = False
+    mebibytes: float | None = None
 
     @property
     def tone(self) -> str:
@@ -77,7 +81,7 @@ class GradientRow:
 
 
 def convergence_rows(results: ModelResults) -> list[ConvergenceRow]:
-    """Returns a row for each inference setting."""
+    """Returns a row for each inference setting; of one that is not there, the reason alone."""
     rows = []
     for name, dataset in results.inference.items():
         residual = results.residual.get(name)
@@ -94,14 +98,17 @@ def convergence_rows(results: ModelResults) -> list[ConvergenceRow]:
                 measured_rate=_number(residual["measured_rate"]) if residual is not None else None,
                 predicted_sweeps=predicted,
                 taken_sweeps=taken,
-                elbo=float(dataset["trace_elbo"][-1]),
+                elbo=_number(dataset["trace_elbo"][-1]) if "trace_elbo" in dataset else None,
+                run_seconds=float(np.median(dataset["run_seconds"])),
+                reason=str(dataset.attrs["status_message"]),
             )
         )
-    return rows
+    absent = [(name, absence) for (kind, name), absence in results.absent.items() if kind == "inference"]
+    return rows + [ConvergenceRow(name, a.state, reason=a.reason) for name, a in absent]
 
 
 def gradient_rows(results: ModelResults) -> list[GradientRow]:
-    """Returns a row for each gradient setting."""
+    """Returns a row for each gradient setting; of one that is not there, the reason alone."""
     comparison = results.comparison
     rows = []
     for name, dataset in results.gradient.items():
@@ -129,7 +136,8 @@ def gradient_rows(results: ModelResults) -> list[GradientRow]:
                 mebibytes=float(dataset["temporary_bytes"]) / 2**20,
             )
         )
-    return rows
+    absent = [(name, absence) for (kind, name), absence in results.absent.items() if kind == "gradient"]
+    return rows + [GradientRow(name, a.state, a.reason, error=None) for name, a in absent]
 
 
 def _inference_verdict(status: str, rate: float | None) -> str:

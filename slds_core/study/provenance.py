@@ -27,11 +27,10 @@ _PACKAGES = ("slds-core", "jax", "jaxlib", "equinox", "lineax", "flax", "numpy",
 @cache
 def code_hash(stage: str) -> str:
     """Returns a hash of the source files that a stage runs, and of the versions of the packages below them."""
-    files = closure(PACKAGE / _MODULES[stage], PACKAGE)
-    if stage == "report":
-        files += [
-            path for path in (PACKAGE / "report").rglob("*") if path.suffix in {".j2", ".css", ".mplstyle", ".js"}
-        ]
+    files = set(closure(PACKAGE / _MODULES[stage], PACKAGE))
+    if stage == "report":  # its sections are found by name, its templates and styles are no modules
+        kinds = {".py", ".j2", ".css", ".mplstyle", ".js"}
+        files |= {path for path in (PACKAGE / "report").rglob("*") if path.suffix in kinds}
     return settings_hash({"files": digest(files), "packages": versions()})
 
 

@@ -104,8 +104,8 @@ def test_the_report_has_a_row_for_each_sequence(files):
     ]
     assert isinstance(rows[0], SequenceRow)
     assert all(row.residual_max is not None and row.residual_max < 1e-12 and row.elbo is not None for row in rows)
-    lines = posterior(results).axes[1].lines
-    assert len(lines[0].get_xdata()) == max(LENGTHS)
+    axes = posterior(results).axes  # for each sequence the states and two latent dimensions
+    assert [len(axes[1 + 3 * n].lines[0].get_xdata()) for n in range(len(LENGTHS))] == LENGTHS
 
 
 def test_the_example_is_a_valid_study():

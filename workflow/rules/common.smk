@@ -9,7 +9,7 @@ from slds_core.study.assignments import as_text
 from slds_core.study.configuration import read_files
 from slds_core.study.errors import StudyError
 from slds_core.study.provenance import code_hash
-from slds_core.study.registry import identity
+from slds_core.study.registry import available, identity
 from slds_core.study.resolve import input_files
 
 try:

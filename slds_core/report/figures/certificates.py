@@ -1,0 +1,116 @@
+"""Certificates: the certified error against the true one."""
+
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from slds_core.report.figures.canvas import (
+    INK,
+    QUIET,
+    footnote,
+    listed,
+    logarithmic,
+    look,
+    note,
+    number,
+    panel,
+    plain,
+    styled,
+)
+from slds_core.report.figures.compared import FLOOR, Estimate, compared, estimates, reference
+from slds_core.report.figures.labels import Label, label_points, legend
+from slds_core.report.load import ModelResults
+
+TITLE = "Certified against true errors"
+_NAMED = 14
+_WIDTH = 4.9
+
+
+@styled
+def certificates(results: ModelResults) -> Figure:
+    """Returns the certified error against the true one for each estimator that has a certificate (log scales)."""
+    found, without, infinite = _sorted(results)
+    if not found:
+        return note("Certificates: no estimator has a finite one.", width=_WIDTH)
+    figure = Figure(figsize=(_WIDTH, 4.55))
+    axes = panel(figure, 0.78, 0.34, 3.85, 3.45)
+    errors = [max(e.error, FLOOR) for e in found]
+    bounds = [max(e.certificate, FLOOR) for e in found]
+    logarithmic(axes, "x", errors + bounds, most=6)
+    logarithmic(axes, "y", errors + bounds, most=6)
+    low, high = axes.get_xlim()
+    low, high = low / 2, high * 2
+    axes.set(xlim=(low, high), ylim=(low, high))
+    diagonal = np.geomspace(low, high, 60)
+    axes.fill_between(diagonal, low, diagonal, color=QUIET, alpha=0.16, linewidth=0, zorder=0)
+    axes.plot(diagonal, diagonal, color=QUIET, linewidth=1, zorder=1)
+    axes.text(
+        0.97, 0.03, "bound < error: broken", transform=axes.transAxes, ha="right", va="bottom", fontsize=8, color=INK
+    )
+    labels = []
+    for k, (e, x, y) in enumerate(zip(found, errors, bounds, strict=True)):
+        named = k < _NAMED
+        colour, marker = look(k) if named else (QUIET, ".")
+        axes.plot(x, y, marker, color=colour, markersize=6 if named else 4, zorder=3 if named else 2)
+        if named:
+            labels.append(Label(x, y, e.name, colour, marker))
+    left = label_points(axes, labels, [(diagonal, diagonal)])
+    legend(axes, left, loc="upper left", fontsize=7.5)
+    axes.set(
+        xlabel=f"true relative error, against {plain(reference(results))} (1)", ylabel="certified relative error (1)"
+    )
+    axes.set_title("A certificate holds above the line", pad=8)
+    more = [f"{len(found) - _NAMED} more in grey"] if len(found) > _NAMED else []
+    more += [f"infinite: {plain(listed(infinite, 3))}"] if infinite else []
+    more += [f"{len(without)} estimators have none"] if without else []
+    footnote(figure, "; ".join(more).capitalize() if not infinite else "; ".join(more))
+    return figure
+
+
+def describe(results: ModelResults) -> str:
+    """Returns what the figure shows: how many certificates hold, and how much larger than the error they are."""
+    found, without, infinite = _sorted(results)
+    if not found:
+        return f"No estimator has a finite certificate; {len(without)} have none."
+    broken = [e for e in found if e.error > e.certificate]
+    slack = [e.certificate / e.error for e in found if e.error > 0]
+    text = f"{len(found) - len(broken)} of {len(found)} certificates hold."
+    if broken:
+        text += f" Broken: {', '.join(f'{e.name} (error {number(e.error)}, bound {number(e.certificate)})' for e in broken[:3])}."
+    if slack:
+        tight = min(found, key=lambda e: e.certificate)
+        text += (
+            f" The bounds are {number(min(slack))} to {number(max(slack))} times the true error, "
+            f"at the median {number(float(np.median(slack)))}; "
+            f"the smallest is {number(tight.certificate)}, of {tight.name} (error {number(tight.error)})."
+        )
+    text += f" Infinite: {listed(infinite)}." if infinite else ""
+    return text + (f" Without a certificate: {listed(without)}." if without else "")
+
+
+def table(results: ModelResults) -> list[dict[str, Any]]:
+    """Returns a row for each estimator."""
+    return [
+        {
+            "estimator": e.name,
+            "reference": reference(results),
+            "true_relative_error": e.error,
+            "certified_relative_error": e.certificate,
+            "holds": None if np.isnan(e.certificate) else bool(e.error <= e.certificate),
+        }
+        for e in (estimates(results) if compared(results) else [])
+    ]
+
+
+def applies(results: ModelResults) -> bool:
+    """Returns whether any estimator has a finite certificate."""
+    return compared(results) and bool(_sorted(results)[0])
+
+
+def _sorted(results: ModelResults) -> tuple[list[Estimate], list[str], list[str]]:
+    """Returns the estimators with a finite certificate, the names of those without, and of those with an infinite one."""
+    every = estimates(results)
+    finite = [e for e in every if np.isfinite(e.certificate) and np.isfinite(e.error)]
+    without = [e.name for e in every if np.isnan(e.certificate)]
+    return sorted(finite, key=lambda e: e.error), without, [e.name for e in every if np.isinf(e.certificate)]

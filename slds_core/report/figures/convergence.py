@@ -1,0 +1,273 @@
+"""Convergence: residual and gap to the best bound, against sweeps and against time, with what the spectrum predicts."""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from slds_core.report.figures.canvas import (
+    INK,
+    QUIET,
+    WIDTH,
+    footnote,
+    listed,
+    logarithmic,
+    look,
+    note,
+    number,
+    panel,
+    plain,
+    rate,
+    styled,
+    thinned,
+)
+from slds_core.report.figures.labels import Label, label_points, legend
+from slds_core.report.load import ModelResults, settings
+
+TITLE = "Convergence: residual and gap to the best ELBO"
+_NAMED = 8  # lines; more would be a tangle
+_QUIET = 60  # further ones, in grey
+_POINTS = 240  # of a line
+_BELOW = 1e3  # how far below rounding the axis reaches
+_ANCHOR = 10  # sweeps; the first contract otherwise than the last
+_PANELS = (
+    ("residual", "sweeps", "Residual against sweeps", "largest change of the state (1)", "sweeps and products"),
+    ("residual", "seconds", "Residual against run time", "", "run time (s)"),
+    ("gap", "sweeps", "Gap to the best ELBO against sweeps", "gap (nat)", "sweeps and products"),
+    ("gap", "seconds", "Gap to the best ELBO against run time", "", "run time (s)"),
+)
+
+
+@dataclass(frozen=True)
+class _Trace:
+    name: str
+    status: str
+    sweeps: np.ndarray
+    seconds: np.ndarray
+    residual: np.ndarray
+    gap: np.ndarray
+    rate: float  # λ from the spectrum; NaN where unknown, or where sweeping was not the method
+    tolerance: float
+
+    @property
+    def last(self) -> float:
+        """The last residual, infinite where it is no number."""
+        return float(self.residual[-1]) if len(self.residual) and np.isfinite(self.residual[-1]) else math.inf
+
+
+@styled
+def convergence(results: ModelResults) -> Figure:
+    """Returns residual and distance from the best ELBO, against sweeps and against run time, a line for each setting.
+
+    Dashed: what the spectrum's largest eigenvalue predicts for sweeps. Dotted: the tolerances. Shaded: below rounding.
+    """
+    traces = _traces(results)
+    if not any(_positive(t.residual).any() for t in traces):
+        return note("Convergence: no setting has a trace with a finite residual above zero.")
+    named, quiet = _chosen(traces)
+    figure = Figure(figsize=(WIDTH, 5.6))
+    rounding, unnamed = _rounding(results), list[Label]()
+    for position, (what, against, title, ylabel, xlabel) in enumerate(_PANELS):
+        axes = panel(figure, 0.72 + (position % 2) * 3.3, 0.32 + (position // 2) * 2.62, 2.95, 1.85)
+        _draw(axes, named, quiet, what, against, rounding[what])
+        axes.set_title(title, pad=8)
+        axes.set(xlabel=xlabel, ylabel=ylabel)
+        if position % 2:
+            axes.tick_params(labelleft=False)
+        lines = [(getattr(t, against), getattr(t, what)) for t in named]
+        if position == 0:
+            across = np.array(axes.get_xlim())
+            lines += [(across, np.full(2, t.tolerance)) for t in named if math.isfinite(t.tolerance)][:1]
+            ends = [_end(t, k, what, against) for k, t in enumerate(named)]
+            unnamed = label_points(axes, [e for e in ends if e], lines)
+        if position == 1:
+            legend(axes, unnamed, loc="upper right")
+    footnote(figure, _legend_text(traces, named, quiet))
+    return figure
+
+
+def describe(results: ModelResults) -> str:
+    """Returns what the figure shows: who converged, how fast, and what was predicted."""
+    traces = _traces(results)
+    if not traces:
+        return "No inference setting has a trace."
+    sentences = []
+    ended = sorted(traces, key=lambda t: t.last)
+    best = ended[0]
+    if math.isfinite(best.last):
+        sentences.append(
+            f"The smallest last change of the state is {number(best.last)}, by {best.name} after "
+            f"{number(best.sweeps[-1])} sweeps and products and {number(best.seconds[-1])} s."
+        )
+    done = [t for t in traces if t.status in ("converged", "precision_floor")]
+    if done:
+        first = min(done, key=lambda t: t.sweeps[-1])
+        sentences.append(
+            f"{len(done)} of {len(traces)} settings converged, {first.name} with the fewest sweeps and products "
+            f"({number(first.sweeps[-1])})."
+        )
+    else:
+        sentences.append(f"None of {len(traces)} settings converged.")
+    others = [t for t in traces if t not in done]
+    if others:
+        worst = ", ".join(f"{t.name} ({t.status.replace('_', ' ')}, {number(t.last)})" for t in others[:3])
+        sentences.append(f"Not converged: {worst}{f' and {len(others) - 3} more' if len(others) > 3 else ''}.")
+    for trace in [t for t in traces if _predictable(t)][:1]:
+        measured = results.residual[trace.name].get("measured_rate", math.nan)
+        tail = f"; {rate(float(measured))} was measured" if np.isfinite(measured) else ""
+        sentences.append(
+            f"For {trace.name} the spectrum predicts that a sweep leaves λ = {rate(trace.rate)} of the residual{tail}."
+        )
+    return " ".join(sentences)
+
+
+def table(results: ModelResults) -> list[dict[str, Any]]:
+    """Returns a row for each setting and iteration."""
+    return [
+        {
+            "setting": trace.name,
+            "iteration": n,
+            "sweeps_and_products": float(trace.sweeps[n]),
+            "run_time_s": float(trace.seconds[n]),
+            "residual_max": float(trace.residual[n]),
+            "elbo_gap_nat": float(trace.gap[n]),
+            "predicted_residual_max": float(predicted[n]),
+        }
+        for trace in _traces(results)
+        for predicted in [_prediction(trace)]
+        for n in range(len(trace.residual))
+    ]
+
+
+def applies(results: ModelResults) -> bool:
+    """Returns whether any inference left a trace."""
+    return bool(_traces(results))
+
+
+def _traces(results: ModelResults) -> list[_Trace]:
+    found = {n: d for n, d in results.inference.items() if "trace_residual_max" in d and d["trace_residual_max"].size}
+    bounds = [d["trace_elbo"].values for d in found.values() if "trace_elbo" in d]
+    finite = np.concatenate([b[np.isfinite(b)] for b in bounds]) if bounds else np.zeros(0)
+    best = float(finite.max()) if finite.size else math.nan
+    return [_trace(name, dataset, best, results.residual.get(name)) for name, dataset in found.items()]
+
+
+def _trace(name: str, dataset: xr.Dataset, best: float, residual: xr.Dataset | None) -> _Trace:
+    change = dataset["trace_residual_max"].values.astype(float)
+    chosen = settings(dataset)
+    parameters = chosen.get("parameters", {})
+    by_sweeps = chosen.get("plugin") == "coordinate_ascent"
+    known = by_sweeps and residual is not None and "eigenvalue" in residual and residual["eigenvalue"].size > 0
+    by_change = parameters.get("criterion", "residual") == "residual"
+    empty = np.full(change.shape, np.nan)
+    return _Trace(
+        name,
+        str(dataset.attrs.get("status", "")),
+        dataset["trace_sweeps"].values.astype(float),
+        dataset["trace_seconds"].values.astype(float) if "trace_seconds" in dataset else empty,
+        change,
+        best - dataset["trace_elbo"].values.astype(float) if "trace_elbo" in dataset else empty,
+        float(residual["eigenvalue"][0]) if known and residual is not None else math.nan,
+        float(parameters.get("tolerance") or math.nan) if by_change else math.nan,
+    )
+
+
+def _chosen(traces: list[_Trace]) -> tuple[list[_Trace], list[_Trace]]:
+    """Returns the settings to name, longest first so that shorter runs of the same path stay visible, and the others.
+
+    Of too many, named are those with the smallest last residual, fewest sweeps first, and the worst.
+    """
+    if len(traces) > _NAMED:
+        best = sorted(traces, key=lambda t: (t.status != "converged", t.sweeps[-1]))[: _NAMED - 2]
+        worst = sorted((t for t in traces if t not in best), key=lambda t: -t.last)[:2]
+        named = best + worst
+    else:
+        named = traces
+    quiet = [t for t in traces if not any(t is n for n in named)]
+    return sorted(named, key=lambda t: -len(t.sweeps)), quiet[:_QUIET]
+
+
+def _rounding(results: ModelResults) -> dict[str, float]:
+    """Returns below what residuals and bounds are rounding: the coarsest of the settings' precisions."""
+    precisions = {str(d.attrs.get("precision", "float64")) for d in results.inference.values()}
+    unit = float(np.finfo("float32" if "float32" in precisions else "float64").eps)
+    bounds = [np.abs(d["trace_elbo"].values) for d in results.inference.values() if "trace_elbo" in d]
+    finite = [float(b[np.isfinite(b)].max()) for b in bounds if np.isfinite(b).any()]
+    return {"residual": unit, "gap": unit * max(finite) if finite and max(finite) > 0 else math.nan}
+
+
+def _draw(axes: Axes, named: list[_Trace], quiet: list[_Trace], what: str, against: str, rounding: float) -> None:
+    shown = [*named, *quiet]
+    values = np.concatenate([getattr(t, what) for t in shown] or [np.zeros(0)])
+    tolerances = sorted({t.tolerance for t in shown if what == "residual" and math.isfinite(t.tolerance)})
+    values = np.where(values < rounding / _BELOW, np.nan, values) if math.isfinite(rounding) else values
+    logarithmic(axes, "y", [*values, *tolerances, *([rounding * 0.6] if math.isfinite(rounding) else [])])
+    low, high = axes.get_ylim()
+    for trace in quiet:
+        at = thinned(len(trace.sweeps), 60)
+        x, y = getattr(trace, against)[at], getattr(trace, what)[at]
+        axes.plot(x, np.where(_positive(y), y, np.nan), color=QUIET, alpha=0.5, linewidth=0.6, rasterized=True)
+    for position, trace in enumerate(named):
+        colour, marker = look(position)
+        at = thinned(len(trace.sweeps), _POINTS)
+        x, y = getattr(trace, against)[at], getattr(trace, what)[at]
+        y = np.where(_positive(y), y, np.nan)
+        visible = np.flatnonzero(np.isfinite(y))
+        axes.plot(x, y, color=colour, marker=marker, markevery=visible[-1:].tolist(), zorder=3)
+        if what == "residual" and _predictable(trace):
+            predicted = _prediction(trace)[at]
+            predicted = np.where(predicted >= max(low, rounding), predicted, np.nan)
+            axes.plot(x, predicted, color=INK, linewidth=1, linestyle=(0, (4, 2.5)), zorder=4)
+    right = max(
+        (float(np.nanmax(getattr(t, against))) for t in shown if np.isfinite(getattr(t, against)).any()), default=1.0
+    )
+    axes.set_xlim(0, (right or 1.0) * 1.04)
+    for tolerance in tolerances[:3]:
+        axes.axhline(tolerance, color=QUIET, linewidth=1, linestyle=":", zorder=1)
+    if math.isfinite(rounding) and rounding > low:
+        axes.axhspan(low, rounding, color=QUIET, alpha=0.18, linewidth=0, zorder=0)
+    axes.set_ylim(low, high)
+
+
+def _end(trace: _Trace, position: int, what: str, against: str) -> Label | None:
+    y = getattr(trace, what)
+    visible = np.flatnonzero(_positive(y))
+    if not visible.size:
+        return None
+    colour, marker = look(position)
+    return Label(float(getattr(trace, against)[visible[-1]]), float(y[visible[-1]]), trace.name, colour, marker)
+
+
+def _predictable(trace: _Trace) -> bool:
+    return 0 < trace.rate < 1 and len(trace.residual) > _ANCHOR + 1 and bool(_positive(trace.residual)[_ANCHOR])
+
+
+def _prediction(trace: _Trace) -> np.ndarray:
+    """Returns the residual as it would fall from the anchor at the rate λ; NaN before it, and where nothing is predicted."""
+    predicted = np.full(trace.residual.shape, np.nan)
+    if _predictable(trace):
+        steps = trace.sweeps[_ANCHOR:] - trace.sweeps[_ANCHOR]
+        predicted[_ANCHOR:] = trace.residual[_ANCHOR] * trace.rate**steps
+    return predicted
+
+
+def _positive(values: np.ndarray) -> np.ndarray:
+    return np.isfinite(values) & (values > 0)
+
+
+def _legend_text(traces: list[_Trace], named: list[_Trace], quiet: list[_Trace]) -> str:
+    parts = []
+    rates = [t for t in named if _predictable(t)]
+    if rates:
+        parts.append(f"dashed: predicted from λ ({plain(listed(f'{rate(t.rate)}' for t in rates[:3]))})")
+    tolerances = sorted({t.tolerance for t in traces if math.isfinite(t.tolerance)})
+    if tolerances:
+        parts.append(f"dotted: tolerance {listed(number(t, 1) for t in tolerances[:3])}")
+    parts.append("shaded: below rounding")
+    if quiet:
+        parts.append(f"grey: {len(quiet)} of {len(traces) - len(named)} other settings")
+    return "; ".join(parts).capitalize().replace("From λ", "from λ")

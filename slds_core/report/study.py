@@ -1,0 +1,216 @@
+"""A study as far as it has come: results, what is not there and why, what the jobs used."""
+
+import csv
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from slds_core.report.load import Absence, ModelResults
+from slds_core.study import store
+from slds_core.study.configuration import read_files
+from slds_core.study.errors import StudyError
+from slds_core.study.provenance import file_hash
+from slds_core.study.schema import Configuration
+
+_ORDER = ("model", "inference", "residual", "gradient", "comparison")
+_RULES = {
+    "model": "build_model",
+    "inference": "infer",
+    "residual": "residual",
+    "gradient": "gradient",
+    "comparison": "compare",
+}
+_TAIL = 12  # lines of a log
+_DONE = re.compile(rf"^({'|'.join(_RULES.values())}) ")  # the last line of a job that ended well
+
+Result = tuple[str, str, str]  # model, kind, setting
+
+
+@dataclass(frozen=True)
+class Job:
+    """What one job of the workflow used, as Snakemake measured it."""
+
+    rule: str
+    model: str
+    setting: str
+    seconds: float
+    cpu_seconds: float | None
+    mebibytes: float | None
+    ended: float  # seconds since 1970
+
+
+@dataclass(frozen=True)
+class StudyFile:
+    """One NetCDF file that the report rests on."""
+
+    path: str
+    sha256: str
+
+
+@dataclass
+class Study:
+    """All that a report is made from."""
+
+    results: dict[str, ModelResults]
+    files: list[StudyFile] = field(default_factory=list)
+    jobs: list[Job] = field(default_factory=list)
+    configuration: Configuration | None = None
+    sources: dict[str, str] = field(default_factory=dict)  # the configuration's files, as text
+
+    @property
+    def absent(self) -> list[tuple[Result, Absence]]:
+        """All that is not there."""
+        return [
+            ((name, kind, setting), absence)
+            for name, found in self.results.items()
+            for (kind, setting), absence in found.absent.items()
+        ]
+
+
+def gather(
+    places: list[Path],
+    *,
+    logs: Path | None = None,
+    benchmarks: Path | None = None,
+    configuration: list[Path] | None = None,
+) -> Study:
+    """Returns the study in files, or in folders of results, as far as it has come.
+
+    A file that cannot be used is a failed result. A result is known to be absent if the configuration asks for it, if it left a log,
+    or if another model in the same folder has it.
+
+    Args:
+        places: NetCDF files, in any order, and folders of results.
+        logs, benchmarks: the workflow's folders; those in a folder of results if left out.
+        configuration: the study's configuration, to compare the files with.
+
+    Raises:
+        StudyError: there is no file that can be used, or the configuration cannot.
+    """
+    folders = [place for place in places if place.is_dir()]
+    logs = logs or next((place / "log" for place in folders), None)
+    benchmarks = benchmarks or next((place / "benchmark" for place in folders), None)
+    paths = [path for place in places for path in (_files(place) if place.is_dir() else [place])]
+    checked = read_files(configuration) if configuration else None
+    results: dict[str, ModelResults] = {name: ModelResults(name) for name in (checked.models if checked else ())}
+    files, damaged = [], {}
+    for path in paths:
+        try:
+            dataset = store.read_any(path)
+        except StudyError as error:
+            damaged[_place(path)] = str(error)
+            continue
+        results.setdefault(dataset.attrs["model"], ModelResults(dataset.attrs["model"])).add(dataset)
+        files.append(StudyFile("/".join(path.parts[-3:]), file_hash(path)))
+    if not files:
+        raise StudyError("; ".join(damaged.values()) or "no files to report on")
+    asked = _asked(checked) if checked else _crossed(results) if folders else []
+    for result in dict.fromkeys([*asked, *damaged, *_logged(logs)]):
+        model, kind, setting = result
+        found = results.setdefault(model, ModelResults(model))
+        if (kind, setting) not in found.absent and not _has(found, kind, setting):
+            found.absent[kind, setting] = _absence(result, damaged.get(result), logs)
+    sources = {path.name: path.read_text(encoding="utf-8") for path in configuration or ()}
+    return Study(results, files, list(_jobs(benchmarks)), checked, sources)
+
+
+def _files(folder: Path) -> list[Path]:
+    """Returns the NetCDF files in a folder of results, models first, then what follows from them."""
+    found = [path for path in folder.rglob("*.nc") if not path.name.startswith(".")]
+    return sorted(found, key=lambda path: (_place(path)[0], _ORDER.index(_place(path)[1]), path.name))
+
+
+def _place(path: Path) -> Result:
+    """Returns what a file should hold, by where it lies: ``MODEL/KIND/SETTING.nc`` or ``MODEL/KIND.nc``."""
+    if path.parent.name in _ORDER:
+        return path.parent.parent.name, path.parent.name, path.stem
+    kind = path.stem if path.stem in _ORDER else "model"
+    return path.parent.name, kind, path.parent.name if kind == "model" else kind
+
+
+def _asked(study: Configuration) -> Iterator[Result]:
+    for model in study.models:
+        yield model, "model", model
+        for kind, names in (
+            ("inference", study.inference),
+            ("residual", study.inference),
+            ("gradient", study.gradients),
+        ):
+            yield from ((model, kind, name) for name in names)
+        if study.gradients:
+            yield model, "comparison", "comparison"
+
+
+def _crossed(results: dict[str, ModelResults]) -> Iterator[Result]:
+    """Yields what any of the models has, for each of them."""
+
+    def names(kind: str) -> list[str]:
+        there = [name for found in results.values() for name in getattr(found, kind)]
+        skipped = [setting for found in results.values() for other, setting in found.absent if other == kind]
+        return list(dict.fromkeys([*there, *skipped]))
+
+    settings = {
+        "inference": names("inference"),
+        "residual": names("inference"),
+        "gradient": names("gradient"),
+        "comparison": ["comparison"] if names("gradient") else [],
+    }  # fmt: skip
+    for model in results:
+        yield model, "model", model
+        yield from ((model, kind, name) for kind, inside in settings.items() for name in inside)
+
+
+def _logged(logs: Path | None) -> Iterator[Result]:
+    if logs is None:
+        return
+    for path in sorted(logs.rglob("*.log")):
+        parts = path.relative_to(logs).with_suffix("").parts
+        if len(parts) == 3 and parts[1] in _ORDER:
+            yield parts[0], parts[1], parts[2]
+        elif len(parts) == 2 and parts[1] in ("model", "comparison"):
+            yield parts[0], parts[1], parts[0] if parts[1] == "model" else parts[1]
+
+
+def _has(found: ModelResults, kind: str, setting: str) -> bool:
+    place = getattr(found, kind)
+    return setting in place if isinstance(place, dict) else place is not None
+
+
+def _absence(result: Result, damage: str | None, logs: Path | None) -> Absence:
+    model, kind, setting = result
+    log = ""
+    if logs is not None:
+        place = logs / model / (f"{kind}.log" if kind in ("model", "comparison") else f"{kind}/{setting}.log")
+        if place.is_file():
+            lines = place.read_text(encoding="utf-8", errors="replace").rstrip().splitlines()
+            log = "\n".join(lines[-_TAIL:])
+    last = log.rpartition("\n")[2].strip()
+    if damage:
+        return Absence("failed", damage, log)
+    if last and not _DONE.match(last):
+        return Absence("failed", last, log)
+    return Absence("missing", "it ran, but its file is not there" if last else "it has not run", log)
+
+
+def _jobs(folder: Path | None) -> Iterator[Job]:
+    if folder is None:
+        return
+    for path in sorted(folder.rglob("*.tsv")):
+        model, *rest = path.relative_to(folder).with_suffix("").parts
+        if not rest or rest[0] not in _RULES:
+            continue
+        with open(path, encoding="utf-8", newline="") as stream:
+            for row in csv.DictReader(stream, delimiter="\t"):
+                seconds = _number(row.get("s"))
+                if seconds is not None:
+                    cpu, size = _number(row.get("cpu_time")), _number(row.get("max_rss"))
+                    setting = rest[-1] if len(rest) > 1 else model
+                    yield Job(_RULES[rest[0]], model, setting, seconds, cpu, size, path.stat().st_mtime)
+
+
+def _number(text: str | None) -> float | None:
+    try:
+        return float(text or "")
+    except ValueError:
+        return None

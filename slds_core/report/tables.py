@@ -1,0 +1,78 @@
+"""Tables: what a column holds, what it means, how it reads, sorts and exports."""
+
+import csv
+import io
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from slds_core.report.formats import plain
+
+
+class Cell(NamedTuple):
+    """One entry."""
+
+    text: str
+    value: Any  # what it sorts by, and what the CSV holds
+    tone: str = ""  # of a verdict
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a table of rows of any kind."""
+
+    title: str
+    meaning: str
+    value: Callable[[Any], Any]
+    show: Callable[[Any], str] = plain
+    units: str = ""
+    numeric: bool = True
+    tone: Callable[[Any], str] | None = None  # of a verdict
+    quiet: bool = False  # prose, which may wrap
+
+    def cell(self, row: Any) -> Cell:
+        """Returns a row's entry."""
+        value = self.value(row)
+        return Cell(self.show(value), value, self.tone(row) if self.tone else "")
+
+
+def text(title: str, meaning: str, value: Callable[[Any], Any], **options: Any) -> Column:
+    """Returns a column of words."""
+    return Column(title, meaning, value, numeric=False, **options)
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table with its caption; the first column names the row."""
+
+    name: str  # unique in the page
+    caption: str
+    columns: Sequence[Column]
+    rows: Sequence[Any] = field(default_factory=list)
+
+    @property
+    def cells(self) -> list[list[Cell]]:
+        """All entries, by row."""
+        return [[column.cell(row) for column in self.columns] for row in self.rows]
+
+    @property
+    def shown(self) -> "Table":
+        """The table without the columns that say nothing in any row."""
+        cells = self.cells
+        kept = [c for k, c in enumerate(self.columns) if k == 0 or any(row[k].value not in (None, "") for row in cells)]
+        return Table(self.name, self.caption, kept, self.rows)
+
+    def to_csv(self) -> str:
+        """Returns the table as CSV, numbers with all their digits."""
+        head = [f"{column.title} ({column.units})" if column.units else column.title for column in self.columns]
+        return to_csv([dict(zip(head, (cell.value for cell in row), strict=True)) for row in self.cells], head)
+
+
+def to_csv(rows: Sequence[dict[str, Any]], head: Sequence[str] | None = None) -> str:
+    """Returns flat rows as CSV."""
+    columns = head or list(dict.fromkeys(key for row in rows for key in row))
+    stream = io.StringIO()
+    writer = csv.DictWriter(stream, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return stream.getvalue()

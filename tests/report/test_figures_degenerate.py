@@ -1,0 +1,218 @@
+"""Figures of results at the edge: little, nothing, no numbers, very many. The results are made here, without JAX."""
+
+import json
+
+import numpy as np
+import pytest
+import xarray as xr
+from matplotlib.figure import Figure
+
+from slds_core.report.figures.catalogue import CLAIMS, FIGURES
+from slds_core.report.figures.posterior import most_likely_states
+from slds_core.report.load import ModelResults
+from slds_core.report.svg import render_svg, to_element
+
+GROUPS = ("dynamics_linear", "dynamics_cross", "initial", "all")
+
+
+def inference(sweeps=12, steps=6, states=3, latent=2, *, fill=None, tolerance=1e-8, plugin="coordinate_ascent"):
+    change = 0.5 ** np.arange(1.0, sweeps + 1)
+    mean = np.sin(np.arange(steps))[:, None] * np.ones(latent)
+    marginals = np.full((max(steps - 1, 0), states), 1 / states)
+    data = {
+        "trace_residual_max": ("iteration", change),
+        "trace_sweeps": ("iteration", np.arange(1.0, sweeps + 1)),
+        "trace_seconds": ("iteration", np.arange(1.0, sweeps + 1) / 100),
+        "trace_elbo": ("iteration", -change - 3),
+        "posterior_marginals": (("transition", "state"), marginals),
+        "posterior_gaussian_mean": (("time", "latent"), mean),
+        "posterior_gaussian_second_moment": (
+            ("time", "latent", "latent_next"),
+            mean[:, :, None] * mean[:, None] + np.eye(latent),
+        ),
+        "run_seconds": ("repeat", np.array([0.2, 0.3])),
+        "compile_seconds": ((), 1.5),
+        "compilation_cached": ((), 0),
+        "temporary_bytes": ((), 2**20),
+    }
+    dataset = xr.Dataset(data, attrs={"status": "converged", "precision": "float64", "setting": "some"})
+    if fill is not None:
+        dataset = dataset.map(lambda v: v * 0 + fill if v.dtype.kind == "f" else v, keep_attrs=True)
+    parameters = {} if tolerance is None else {"tolerance": tolerance}
+    dataset.attrs["settings"] = json.dumps({"plugin": plugin, "parameters": parameters})
+    return dataset
+
+
+def residual(values=(0.5, 0.25), error=0.01):
+    values = np.array(values)
+    return xr.Dataset(
+        {
+            "eigenvalue": ("ritz", values),
+            "eigenvalue_error": ("ritz", np.full(values.shape, error)),
+            "measured_rate": ((), 0.5),
+        }
+    )
+
+
+def gradient(products=10, seconds=0.1, size=2**20, plugin="fisher_cg", at="some", **parameters):
+    dataset = xr.Dataset(
+        {
+            "products": ((), products),
+            "run_seconds": ("repeat", np.array([seconds])),
+            "compile_seconds": ((), 1.0),
+            "compilation_cached": ((), 1),
+            "temporary_bytes": ((), size),
+        }
+    )
+    dataset.attrs = {
+        "status": "solved",
+        "settings": json.dumps({"plugin": plugin, "parameters": parameters, "at": at}),
+    }
+    return dataset
+
+
+def comparison(errors, references=("direct",), certificates=None):
+    """Returns a comparison: the errors of each estimator against every reference, in all groups."""
+    names = list(errors)
+    table = np.array([[[errors[n]] * len(GROUPS)] * len(references) for n in names], dtype=float)
+    bounds = [(certificates or {}).get(n, np.nan) for n in names]
+    return xr.Dataset(
+        {
+            "relative_l2": (("estimator", "reference", "group"), table),
+            "certificate": ("estimator", np.array(bounds, dtype=float)),
+            "verdict": ("estimator", np.array(["exact"] * len(names), dtype=object)),
+            "resolution": (("reference", "group"), np.full((len(references), len(GROUPS)), np.nan)),
+        },
+        coords={"estimator": names, "reference": list(references), "group": list(GROUPS)},
+    )
+
+
+def many(count=200):
+    errors = {f"estimator_{n}": 10.0 ** -(n % 15) for n in range(count)} | {"direct": 0.0}
+    return ModelResults(
+        "many",
+        inference={f"setting_{n}": inference(sweeps=40 + n) for n in range(count)},
+        residual={f"setting_{n}": residual((0.9 - 0.001 * n, 0.3)) for n in range(count)},
+        gradient={n: gradient(k + 1, 0.01 * (k + 1), 1000 * (k + 1)) for k, n in enumerate(errors)},
+        comparison=comparison(errors, ("direct", "estimator_0"), {n: 10 * e for n, e in errors.items()}),
+    )
+
+
+def ragged():
+    dataset = inference(steps=11, states=2).rename(time="packed_time", transition="packed_transition")
+    dataset = dataset.isel(packed_transition=slice(0, 8))
+    return dataset.assign(length=("sequence", [4, 1, 6]))
+
+
+NAN = float("nan")
+RESULTS = {
+    "nothing": ModelResults("m"),
+    "declined": ModelResults("m", skipped={("inference", "a"): "too large"}),
+    "one setting": ModelResults("m", inference={"a": inference()}),
+    "one sweep": ModelResults("m", inference={"a": inference(1)}, residual={"a": residual()}),
+    "one step": ModelResults("m", inference={"a": inference(steps=1)}),
+    "two steps": ModelResults("m", inference={"a": inference(steps=2)}),
+    "one state": ModelResults("m", inference={"a": inference(states=1, latent=1)}),
+    "many dimensions": ModelResults("m", inference={"a": inference(states=30, latent=12)}),
+    "no tolerance": ModelResults("m", inference={"a": inference(tolerance=None)}, residual={"a": residual((1.5,))}),
+    "all NaN": ModelResults("m", inference={"a": inference(fill=NAN)}, residual={"a": residual((NAN, NAN), NAN)}),
+    "all zero": ModelResults("m", inference={"a": inference(fill=0.0)}, residual={"a": residual((0.0,), 0.0)}),
+    "infinite": ModelResults("m", inference={"a": inference(fill=np.inf)}, residual={"a": residual((np.inf,))}),
+    "no trace": ModelResults("m", inference={"a": inference(0)}),
+    "no spectrum": ModelResults("m", inference={"a": inference()}, residual={"a": residual(())}),
+    "no SLDS": ModelResults("m", inference={"a": inference().drop_vars(["posterior_gaussian_mean"])}),
+    "ragged": ModelResults("m", inference={"a": ragged()}),
+    "gradients alone": ModelResults("m", gradient={"a": gradient(), "b": gradient(0, 0.0, -1)}),
+    "reference alone": ModelResults("m", gradient={"direct": gradient()}, comparison=comparison({"direct": 0.0})),
+    "no gradient files": ModelResults("m", comparison=comparison({"direct": 0.0, "a": 0.1}, certificates={"a": 1.0})),
+    "zero errors": ModelResults(
+        "m",
+        gradient={"a": gradient()},
+        comparison=comparison({"direct": 0.0, "a": 0.0}, ("direct", "a"), {"a": 0.0}),
+    ),
+    "NaN errors": ModelResults(
+        "m",
+        gradient={"a": gradient(seconds=NAN)},
+        comparison=comparison({"direct": NAN, "a": NAN}, ("direct", "a"), {"a": NAN}),
+    ),
+    "infinite errors": ModelResults(
+        "m", gradient={"a": gradient()}, comparison=comparison({"direct": 0.0, "a": np.inf}, certificates={"a": np.inf})
+    ),
+    "declined comparison": ModelResults("m", comparison=xr.Dataset(attrs={"status": "declined"})),
+    "odd names": ModelResults("m $x$ & <b>", inference={"a_$b^{c": inference(), "<&>": inference(5)}),
+    "very many": many(),
+}
+for _dataset in RESULTS["no SLDS"].inference.values():
+    for _name in _dataset.data_vars:
+        _dataset[_name].attrs = {"long_name": str(_name), "units": "1"}
+
+
+@pytest.mark.parametrize("kind", FIGURES.values(), ids=FIGURES)
+@pytest.mark.parametrize("case", RESULTS)
+def test_never_fails_and_says_something(case, kind):
+    results = RESULTS[case]
+    assert isinstance(kind.table(results), list)
+    if not kind.applies(results):
+        return
+    figure = kind.draw(results)
+    assert isinstance(figure, Figure)
+    width, height = figure.get_size_inches()
+    assert width <= 7.2
+    assert height <= 11, "longer than a page"
+    assert len(to_element(render_svg(figure), width, "x", "y")) < 350_000
+    assert kind.describe(results).strip().endswith(".")
+
+
+@pytest.mark.parametrize("kind", CLAIMS.values(), ids=CLAIMS)
+@pytest.mark.parametrize("case", RESULTS)
+def test_claims_never_fail(case, kind):
+    assert not kind.applies({"m": RESULTS[case]})
+    assert kind.draw({"m": RESULTS[case]}) is None
+
+
+def test_claims_of_many_models():
+    sweeps = (1, 10, 100)
+    errors = {"direct": 0.0, "one": 0.3} | {f"u{n}": 1 / n**3 for n in sweeps} | {f"t{n}": 0.0 for n in sweeps}
+    slopes = {"one": gradient(plugin="one_step"), "direct": gradient(plugin="direct")}
+    slopes |= {f"u{n}": gradient(size=n * 1000, plugin="unrolled", sweeps=n) for n in sweeps}
+    slopes |= {f"t{n}": gradient(plugin="truncated", sweeps=n) for n in sweeps}
+    study = {
+        f"model_{n}": ModelResults(
+            f"model_{n}", residual={"some": residual((0.5 + n / 50,))}, gradient=slopes, comparison=comparison(errors)
+        )
+        for n in range(20)
+    }
+    for kind in CLAIMS.values():
+        assert kind.applies(study)
+        render_svg(kind.draw(study))
+        assert kind.describe(study).strip().endswith(".")
+        assert len(kind.table(study)) in (20, 60)
+
+
+def test_a_note_where_there_are_no_numbers():
+    for name in ("convergence", "spectrum"):
+        assert "no setting" in render_svg(FIGURES[name].draw(RESULTS["all NaN"])).lower()
+    assert "no finite" in render_svg(FIGURES["work"].draw(RESULTS["NaN errors"]))
+
+
+def test_what_is_left_out_is_said():
+    results = RESULTS["very many"]
+    for name, words in {
+        "convergence": "grey: 60 of",
+        "spectrum": "194 more spectra",
+        "gradient_errors": "160 estimators",
+        "work": "others, in the table",
+        "certificates": "more in grey",
+        "cost": "cheaper ones",
+        "posterior": "",
+    }.items():
+        assert words in render_svg(FIGURES[name].draw(results)), name
+    assert len(FIGURES["work"].table(results)) == 200
+
+
+def test_without_potentials_the_most_probable_state_of_each_transition():
+    dataset = inference(steps=4, states=2)
+    dataset["posterior_marginals"].values[:] = [[0.9, 0.1], [0.2, 0.8], [0.6, 0.4]]
+    assert most_likely_states(None, dataset).tolist() == [0, 1, 0]
+    dataset["posterior_marginals"].values[1] = NAN
+    assert most_likely_states(None, dataset).tolist() == [0, -1, 0]

@@ -1,0 +1,175 @@
+"""The page without a browser: answers, absences, foreign names, broken parts, valid HTML."""
+
+import csv
+import io
+import re
+from dataclasses import replace
+from urllib.parse import unquote
+
+import html5lib
+import pytest
+from markupsafe import Markup, escape
+from small_study import CONFIGURATION, NASTY
+
+from slds_core.report.figures.catalogue import FIGURES
+from slds_core.report.formats import duration, plain, relative, scientific
+from slds_core.report.page import Page, Section
+from slds_core.report.pictures import Pictures
+from slds_core.report.render import render_page, write_report
+from slds_core.report.rows import GradientRow, convergence_rows
+from slds_core.report.sections import answer, installed
+from slds_core.report.sections.cost import rule_costs
+from slds_core.report.study import Job, gather
+from slds_core.study.errors import StudyError
+
+ORDER = ["answer", "convergence", "posterior", "gradients", "cost", "details", "provenance"]
+
+
+def test_sections_come_in_their_order(written):
+    names = re.findall(r'<section id="section-(\w+)"', written[1])
+    assert [name for name in names if name in ORDER] == ORDER
+    assert "could not be" not in written[1]
+
+
+def test_the_page_is_valid_html(written):
+    html5lib.HTMLParser(strict=True).parse(written[1])
+    identifiers = re.findall(r'\bid="([^"]*)"', written[1])
+    assert len(identifiers) == len(set(identifiers))
+
+
+def test_nothing_comes_from_the_network(written):
+    addresses = re.findall(r'(?:src|href)="([^"]*)"', written[1])
+    assert not [a for a in addresses if not a.startswith(("#", "data:", "figures/"))]
+    assert "@import" not in written[1]
+    assert "url(http" not in written[1]
+
+
+def test_names_are_escaped(written):
+    assert NASTY not in written[1]
+    assert str(escape(NASTY)) in written[1]
+
+
+def test_files_of_every_figure_lie_beside_the_page(written):
+    figures = written[0].parent / "figures" / "tiny"
+    for name in ("convergence", "posterior", "gradient_errors"):
+        for kind in ("svg", "pdf", "csv"):
+            assert (figures / f"{name}.{kind}").stat().st_size > 0
+
+
+def test_what_is_not_there_is_told_with_its_log(written):
+    text = written[1]
+    assert "slds gradient: the machine ran out of memory" in text
+    assert "a line of the log before it" in text
+    assert "it has not run" in text
+    assert "3 results absent" in written[2]
+
+
+def test_absences_without_a_configuration_come_from_logs_and_other_models(folder):
+    absent = {result: absence.state for result, absence in gather([folder / "results"]).absent}
+    assert absent["tiny", "gradient", "richardson"] == "failed"
+    assert (NASTY, "inference", "newton") in absent
+
+
+def test_a_damaged_file_is_a_failed_result(folder, tmp_path):
+    broken = tmp_path / "tiny" / "inference" / "broken.nc"
+    broken.parent.mkdir(parents=True)
+    broken.write_bytes(b"no NetCDF")
+    study = gather([folder / "results" / "tiny" / "model.nc", broken])
+    assert study.results["tiny"].absent["inference", "broken"].state == "failed"
+    assert convergence_rows(study.results["tiny"])[0].verdict == "failed"
+    with pytest.raises(StudyError, match="damaged or foreign"):
+        gather([broken])
+
+
+def test_a_broken_section_says_so_and_stops_nothing(folder, tmp_path):
+    def fail(page):
+        raise KeyError("<b>lost</b>")
+
+    sections = {
+        "bad": Section("Bad", 1, fail),
+        "gone": "nowhere:SECTION cannot be imported",
+        "none": Section("None", 2, lambda page: None),
+        "text": Section("Text", 3, lambda page: "a < b"),
+        "good": Section("Good", 4, lambda page: Markup("<p>fine</p>")),
+    }
+    text = render_page(Page("t", gather([folder / "results"]), Pictures(None, tmp_path / "r.html")), sections)
+    html5lib.HTMLParser(strict=True).parse(text)
+    assert "&lt;b&gt;lost&lt;/b&gt;" in text
+    assert "nowhere:SECTION cannot be imported" in text
+    assert "section-none" not in text
+    assert "a &lt; b" in text
+    assert "<p>fine</p>" in text
+
+
+def test_a_broken_figure_says_so_in_its_place(folder, tmp_path, monkeypatch):
+    def fail(results):
+        raise ZeroDivisionError("nothing to divide by")
+
+    monkeypatch.setitem(FIGURES, "convergence", replace(FIGURES["convergence"], draw=fail))
+    text = render_page(Page("t", gather([folder / "results"]), Pictures(None, tmp_path / "r.html")), installed())
+    assert "ZeroDivisionError: nothing to divide by" in text
+    assert "This section could not be written" not in text
+
+
+def test_one_file_alone_makes_a_page(folder, tmp_path):
+    for file in ("tiny/model.nc", "tiny/inference/newton.nc", "tiny/gradient/fisher_cg.nc"):
+        write_report([folder / "results" / file], tmp_path / "r.html", "One", None)
+        text = (tmp_path / "r.html").read_text()
+        assert "could not be" not in text
+        html5lib.HTMLParser(strict=True).parse(text)
+
+
+def row(name, verdict, error=None, seconds: float | None = 1.0):
+    return GradientRow(name, verdict, "why", error, products=3, run_seconds=seconds, mebibytes=1.0)
+
+
+def test_the_answer_names_the_cheapest_right_gradient_and_refuses_large_errors():
+    found = answer.trust(
+        [
+            row("slow", "exact", 1e-12, 9.0),
+            row("fast", "exact", 1e-9, 0.1),
+            row("faster", "approximate", 0.01, 0.01),
+            row("one_step", "approximate", 0.4, 0.01),
+            row("liar", "wrong", 0.02),
+            row("direct", "witness"),
+            row("later", "missing", seconds=None),
+        ]
+    )
+    assert found.answer == "fast"
+    assert [r.setting for r in found.trusted] == ["fast", "slow"]
+    assert [r.setting for r in found.care] == ["faster"]
+    assert [r.setting for r in found.refused] == ["one_step", "liar"]
+    assert [r.setting for r in found.absent] == ["later"]
+    assert answer.trust([row("a", "failed", float("nan"))]).tone == "bad"
+    assert answer.trust([]).answer == "Not asked by this study"
+
+
+def test_tables_take_their_numbers_away_with_all_digits(written):
+    uri = re.search(r'download="all-gradients.csv" href="data:text/csv;charset=utf-8,([^"]*)"', written[1])
+    assert uri is not None
+    rows = list(csv.DictReader(io.StringIO(unquote(uri[1]))))
+    assert {r["estimator"] for r in rows} == set(CONFIGURATION["gradients"])
+    assert len(next(r for r in rows if r["estimator"] == "fisher_cg")["run"]) > 5
+
+
+def test_the_timeline_is_left_out_where_the_files_times_say_nothing():
+    jobs = [Job("infer", "m", str(k), 2.0, 1.0, 100.0, ended=100.0 + 3 * k) for k in range(4)]
+    (cost,) = rule_costs(jobs)
+    assert (cost.jobs, cost.seconds, len(cost.bars)) == (4, 8.0, 4)
+    assert all(bar.left >= 0 and bar.left + bar.width <= 1000.1 for bar in cost.bars)
+    assert not rule_costs([replace(job, ended=100.0) for job in jobs])[0].bars
+
+
+def test_numbers_read_well():
+    assert scientific(1.234e-13) == "1.2×10⁻¹³"
+    assert scientific(None) == "–"
+    assert relative(0.4476) == "45\u00a0%"
+    assert relative(7.68) == "770\u00a0%"
+    assert plain(True) == "yes"
+    assert duration(0.0099) == "9.9\u00a0ms"
+    assert duration(750.0) == "12\u00a0min"
+
+
+def test_the_configuration_is_in_the_page(written):
+    assert str(escape(CONFIGURATION["title"])) in written[1]
+    assert "slds run --config config.yaml" in written[1]
