@@ -7,7 +7,7 @@ from typing import NamedTuple
 # A relative error that counts as none: well above rounding, well below what an optimiser would feel.
 EXACT = {"float64": 1e-8, "float32": 1e-3}
 
-_FAILED = {"nonfinite", "not_positive", "product_limit", "stagnated"}
+FAILED = {"nonfinite", "not_positive", "product_limit", "stagnated"}
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ def verdict(evidence: Evidence) -> Verdict:
     point it was computed at, which is not the fixed point; ``wrong`` claims success and is not.
     """
     error = f"relative error {evidence.error:.1e}"
-    if evidence.status in _FAILED or not math.isfinite(evidence.error):
+    if evidence.status in FAILED or not math.isfinite(evidence.error):
         return Verdict("failed", f"{evidence.status.replace('_', ' ')}; {error}")
     if evidence.status == "fell_back":
         return Verdict("approximate", f"fell back to one step; {error}")
@@ -66,7 +66,7 @@ def witness_verdict(status: str, agreement: dict[str, float]) -> Verdict:
         status: how the reference ended.
         agreement: relative difference from each other reference, by name.
     """
-    if status in _FAILED:
+    if status in FAILED:
         return Verdict("failed", f"{status.replace('_', ' ')}; yet the others are judged by it")
     if not agreement:
         return Verdict("witness", "the others are judged by it; no second reference checks it")
