@@ -7,6 +7,7 @@ import numpy as np
 import xarray as xr
 
 from slds_core.report.load import ModelResults, settings
+from slds_core.study.verdicts import FAILED
 
 _TONES = {
     "exact": ("good", "✓"),
@@ -17,6 +18,7 @@ _TONES = {
     "unconverged": ("open", "△"),
     "sweep limit": ("open", "△"),
     "witness": ("witness", "◆"),
+    "not compared": ("open", "△"),
     "skipped": ("none", "–"),
     "missing": ("none", "…"),
 }
@@ -121,6 +123,8 @@ def gradient_rows(results: ModelResults) -> list[GradientRow]:
             certificate = _number(chosen["certificate"])
         elif dataset.attrs["status"] == "witness":
             reason = "finite differences of the converged map"
+        elif dataset.attrs["status"] not in FAILED:
+            verdict, reason = "not compared", f"by its own account: {verdict}"
         rows.append(
             GradientRow(
                 setting=name,

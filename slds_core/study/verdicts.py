@@ -7,12 +7,16 @@ from typing import NamedTuple
 # A relative error that counts as none: well above rounding, well below what an optimiser would feel.
 EXACT = {"float64": 1e-8, "float32": 1e-3}
 
+<<<<<<< HEAD
 _KINDS = {
     "approximate": "an approximation by design",
     "fell_back": "a one-step gradient",
     "not_a_fixed_point": "not at a fixed point",
 }
 _FAILED = {"nonfinite", "not_positive", "product_limit", "stagnated"}
+=======
+FAILED = {"nonfinite", "not_positive", "product_limit", "stagnated"}
+>>>>>>> report
 
 
 @dataclass(frozen=True)
@@ -47,7 +51,7 @@ def verdict(evidence: Evidence) -> Verdict:
     point it was computed at, which is not the fixed point; ``wrong`` claims success and is not.
     """
     error = f"relative error {evidence.error:.1e}"
-    if evidence.status in _FAILED or not math.isfinite(evidence.error):
+    if evidence.status in FAILED or not math.isfinite(evidence.error):
         return Verdict("failed", f"{evidence.status.replace('_', ' ')}; {error}")
     if evidence.status == "fell_back":
         return Verdict("approximate", f"fell back to one step; {error}")
@@ -71,7 +75,7 @@ def witness_verdict(status: str, agreement: dict[str, float]) -> Verdict:
         status: how the reference ended.
         agreement: relative difference from each other reference, by name.
     """
-    if status in _FAILED:
+    if status in FAILED:
         return Verdict("failed", f"{status.replace('_', ' ')}; yet the others are judged by it")
     if status in ("approximate", "fell_back", "not_a_fixed_point"):
         return Verdict(

@@ -141,6 +141,7 @@ def test_the_answer_names_the_cheapest_right_gradient_and_refuses_large_errors()
     assert [r.setting for r in found.refused] == ["one_step", "liar"]
     assert [r.setting for r in found.absent] == ["later"]
     assert answer.trust([row("a", "failed", float("nan"))]).tone == "bad"
+    assert answer.trust([row("a", "not compared")]).answer == "Not known: nothing is compared yet"
     assert answer.trust([]).answer == "Not asked by this study"
 
 

@@ -92,6 +92,8 @@ def trust(rows: list[GradientRow]) -> Trust:
         tone, answer = "none", "Not known: no result" if absent else "Not asked by this study"
     elif witnesses and not (care or refused):
         tone, answer = "witness", "Only the witness: nothing is compared with it"
+    elif care and all(row.verdict == "not compared" for row in care):
+        tone, answer = "open", "Not known: nothing is compared yet"
     elif care:
         tone, answer = "open", "None, but for what is said below"
     else:
