@@ -7,16 +7,12 @@ from typing import NamedTuple
 # A relative error that counts as none: well above rounding, well below what an optimiser would feel.
 EXACT = {"float64": 1e-8, "float32": 1e-3}
 
-<<<<<<< HEAD
 _KINDS = {
     "approximate": "an approximation by design",
     "fell_back": "a one-step gradient",
     "not_a_fixed_point": "not at a fixed point",
 }
-_FAILED = {"nonfinite", "not_positive", "product_limit", "stagnated"}
-=======
 FAILED = {"nonfinite", "not_positive", "product_limit", "stagnated"}
->>>>>>> report
 
 
 @dataclass(frozen=True)
