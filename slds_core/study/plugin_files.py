@@ -5,8 +5,9 @@ import importlib.util
 import inspect
 import re
 import sys
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, ModuleType
 
 from slds_core.plugins import GradientPlugin, InferencePlugin, ModelPlugin, ObjectivePlugin, Plugin
 from slds_core.study.errors import StudyError
@@ -72,6 +73,14 @@ def _snake_case(name: str) -> str:
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
 
 
+class _FromSource(SourceFileLoader):
+    """Reads the source itself: cached bytecode is told apart by seconds and sizes, too coarse for a file that is being worked on."""
+
+    def get_code(self, fullname: str) -> CodeType:
+        path = self.get_filename(fullname)
+        return self.source_to_code(self.get_data(path), path)
+
+
 def _load(path: Path) -> ModuleType:
     """Imports a file under a name made of its place and contents, so that an edited file is another module."""
     package = path.is_dir()
@@ -82,7 +91,8 @@ def _load(path: Path) -> ModuleType:
         if name in sys.modules:
             return sys.modules[name]
         places = [str(path)] if package else None
-        spec = importlib.util.spec_from_file_location(name, source, submodule_search_locations=places)
+        loader = _FromSource(name, str(source))
+        spec = importlib.util.spec_from_file_location(name, source, loader=loader, submodule_search_locations=places)
         assert spec is not None
         assert spec.loader is not None
         module = importlib.util.module_from_spec(spec)
