@@ -17,7 +17,7 @@ study: .venv/run.stamp
 .PHONY: report test study lint lock clean
 
 report: .venv/run.stamp
-	$(BIN)/snakemake --cores $(CORES)
+	$(BIN)/slds run --cores $(CORES)
 	@echo "The report: $(CURDIR)/results/report.html"
 
 # most of a test's time is compilation, so XLA optimises least; a file's tests share compiled programs, so they stay together

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
@@ -26,11 +27,18 @@ def run(
     Further arguments go to Snakemake: --dry-run, --forcerun RULE, results/MODEL/residual/SETTING.nc, …
     """
     from slds_core.study.configuration import read_files
+    from slds_core.study.run_lock import claim
 
     read_files([_existing(config)])  # all that is wrong, told at once and before Snakemake starts
     command = [sys.executable, "-m", "snakemake", "--cores", cores, "--profile", str(_profile(profile))]
     command += ["--snakefile", str(_shipped("workflow") / "Snakefile"), "--configfile", str(config), *context.args]
-    raise typer.Exit(1 if subprocess.run(command, check=False).returncode else 0)
+    if {"-n", "--dry-run", "--dryrun"} & set(context.args):  # looks, and may do so beside a run
+        raise typer.Exit(_status(command))
+    with claim(Path()) as ours:
+        if ours.abandoned:
+            subprocess.run([*command, "--unlock"], check=False, capture_output=True, pass_fds=[ours.descriptor])
+        status = _status(command, ours.descriptor)
+    raise typer.Exit(status)
 
 
 @app.command(rich_help_panel=STUDIES)
@@ -58,6 +66,10 @@ def _existing(config: Path) -> Path:
     return config
 
 
+def _status(command: list[str], *inherited: int) -> int:
+    return 1 if subprocess.run(command, check=False, pass_fds=inherited).returncode else 0
+
+
 def _profile(name: str) -> Path:
     if Path(name).is_dir():
         return Path(name)
@@ -65,6 +77,8 @@ def _profile(name: str) -> Path:
     known = sorted(place.name for place in ours.iterdir() if place.is_dir())
     if name not in known:
         raise StudyError(f"--profile: no folder '{name}'; ours are: {', '.join(known)}")
+    if name == "slurm" and not find_spec("snakemake_executor_plugin_slurm"):
+        raise StudyError("--profile slurm needs Snakemake's plugin for SLURM: pip install 'slds-core[cluster]'")
     return ours / name
 
 

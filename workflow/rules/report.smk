@@ -14,10 +14,9 @@ rule report:
         "results/log/report.log",
     benchmark:
         "results/benchmark/report.tsv"
-    threads: 1
+    threads: cores("report")
     resources:
-        mem_mb=4000,
-        runtime=15,
+        **needs("report", mem_mb=4000, runtime=15),
     params:
         title=shlex.quote(STUDY.title),
         code=code_hash("report"),
