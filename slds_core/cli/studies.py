@@ -31,7 +31,8 @@ def run(
 
     read_files([_existing(config)])  # all that is wrong, told at once and before Snakemake starts
     command = [sys.executable, "-m", "snakemake", "--cores", cores, "--profile", str(_profile(profile))]
-    command += ["--snakefile", str(_shipped("workflow") / "Snakefile"), "--configfile", str(config), *context.args]
+    # --configfile takes all words up to the next option, and would take a target that followed it
+    command += ["--configfile", str(config), "--snakefile", str(_shipped("workflow") / "Snakefile"), *context.args]
     if {"-n", "--dry-run", "--dryrun"} & set(context.args):  # looks, and may do so beside a run
         raise typer.Exit(_status(command))
     with claim(Path()) as ours:
@@ -67,7 +68,17 @@ def _existing(config: Path) -> Path:
 
 
 def _status(command: list[str], *inherited: int) -> int:
-    return 1 if subprocess.run(command, check=False, pass_fds=inherited).returncode else 0
+    """Returns the exit code of a run, however long Snakemake takes to end its jobs after an interruption."""
+    process, interrupted = subprocess.Popen(command, pass_fds=inherited), False
+    while True:
+        try:
+            status = process.wait()
+            break
+        except KeyboardInterrupt:  # the terminal has told Snakemake as well
+            interrupted = True
+    if interrupted:
+        raise KeyboardInterrupt
+    return 1 if status else 0
 
 
 def _profile(name: str) -> Path:
