@@ -48,7 +48,7 @@ lint: .venv/dev.stamp
 lock: .venv/bin/uv
 	echo "uv" | $(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header --universal --fork-strategy fewest --python-version 3.11 - -o requirements/bootstrap.txt
 	printf "hatchling\neditables\n" | $(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header --universal --fork-strategy fewest --python-version 3.11 pyproject.toml - -o requirements/run.txt
-	printf "hatchling\neditables\n-c requirements/run.txt\n" | $(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header --universal --fork-strategy fewest --python-version 3.11 --extra dev pyproject.toml - -o requirements/dev.txt
+	printf "hatchling\neditables\n-c requirements/run.txt\n" | $(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header --universal --fork-strategy fewest --python-version 3.11 --extra dev --extra cluster pyproject.toml - -o requirements/dev.txt
 
 clean:
 	rm -rf .venv .cache .snakemake results/* .pytest_cache .ruff_cache

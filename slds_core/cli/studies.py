@@ -78,6 +78,8 @@ def _status(command: list[str], *inherited: int) -> int:
             interrupted = True
     if interrupted:
         raise KeyboardInterrupt
+    if status < 0:
+        raise StudyError(f"Snakemake was killed (signal {-status}); the same command again takes up where it ended")
     return 1 if status else 0
 
 
