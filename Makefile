@@ -17,7 +17,7 @@ study: .venv/run.stamp
 .PHONY: report test study lint lock clean
 
 report: .venv/run.stamp
-	$(BIN)/snakemake --cores $(CORES)
+	$(BIN)/slds run --cores $(CORES)
 	@echo "The report: $(CURDIR)/results/report.html"
 
 # most of a test's time is compilation, so XLA optimises least; a file's tests share compiled programs, so they stay together
@@ -48,7 +48,7 @@ lint: .venv/dev.stamp
 lock: .venv/bin/uv
 	echo "uv" | $(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header --universal --fork-strategy fewest --python-version 3.11 - -o requirements/bootstrap.txt
 	printf "hatchling\neditables\n" | $(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header --universal --fork-strategy fewest --python-version 3.11 pyproject.toml - -o requirements/run.txt
-	printf "hatchling\neditables\n-c requirements/run.txt\n" | $(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header --universal --fork-strategy fewest --python-version 3.11 --extra dev pyproject.toml - -o requirements/dev.txt
+	printf "hatchling\neditables\n-c requirements/run.txt\n" | $(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header --universal --fork-strategy fewest --python-version 3.11 --extra dev --extra cluster pyproject.toml - -o requirements/dev.txt
 
 clean:
 	rm -rf .venv .cache .snakemake results/* .pytest_cache .ruff_cache

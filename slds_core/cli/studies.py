@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
@@ -26,14 +27,21 @@ def run(
     Further arguments go to Snakemake: --dry-run, --forcerun RULE, results/MODEL/residual/SETTING.nc, …
     """
     from slds_core.study.configuration import read_files
+    from slds_core.study.run_lock import claim
 
     if cores != "all" and not (cores.isdecimal() and int(cores) > 0):
         raise StudyError(f"--cores: expected a number above 0, or 'all', found '{cores}'")
     read_files([_existing(config)])  # all that is wrong, told at once and before Snakemake starts
-    # --configfile takes every word up to the next option: it must not stand last, where targets follow
-    command = [sys.executable, "-m", "snakemake", "--configfile", str(config), "--profile", str(_profile(profile))]
-    command += ["--snakefile", str(_shipped("workflow") / "Snakefile"), "--cores", cores, *context.args]
-    raise typer.Exit(1 if subprocess.run(command, check=False).returncode else 0)
+    command = [sys.executable, "-m", "snakemake", "--cores", cores, "--profile", str(_profile(profile))]
+    # --configfile takes all words up to the next option, and would take a target that followed it
+    command += ["--configfile", str(config), "--snakefile", str(_shipped("workflow") / "Snakefile"), *context.args]
+    if {"-n", "--dry-run", "--dryrun"} & set(context.args):  # looks, and may do so beside a run
+        raise typer.Exit(_status(command))
+    with claim(Path()) as ours:
+        if ours.abandoned:
+            subprocess.run([*command, "--unlock"], check=False, capture_output=True, pass_fds=[ours.descriptor])
+        status = _status(command, ours.descriptor)
+    raise typer.Exit(status)
 
 
 @app.command(rich_help_panel=STUDIES)
@@ -78,6 +86,22 @@ def _existing(config: Path) -> Path:
     return config
 
 
+def _status(command: list[str], *inherited: int) -> int:
+    """Returns the exit code of a run, however long Snakemake takes to end its jobs after an interruption."""
+    process, interrupted = subprocess.Popen(command, pass_fds=inherited), False
+    while True:
+        try:
+            status = process.wait()
+            break
+        except KeyboardInterrupt:  # the terminal has told Snakemake as well
+            interrupted = True
+    if interrupted:
+        raise KeyboardInterrupt
+    if status < 0:
+        raise StudyError(f"Snakemake was killed (signal {-status}); the same command again takes up where it ended")
+    return 1 if status else 0
+
+
 def _profile(name: str) -> Path:
     if Path(name).is_dir():
         return Path(name)
@@ -85,6 +109,8 @@ def _profile(name: str) -> Path:
     known = sorted(place.name for place in ours.iterdir() if place.is_dir())
     if name not in known:
         raise StudyError(f"--profile: no folder '{name}'; ours are: {', '.join(known)}")
+    if name == "slurm" and not find_spec("snakemake_executor_plugin_slurm"):
+        raise StudyError("--profile slurm needs Snakemake's plugin for SLURM: pip install 'slds-core[cluster]'")
     return ours / name
 
 

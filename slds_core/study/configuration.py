@@ -10,7 +10,7 @@ from slds_core.study.errors import StudyError
 from slds_core.study.problems import Problem, refusal
 from slds_core.study.registry import explain, nearest
 from slds_core.study.resolve import resolve
-from slds_core.study.schema import Configuration
+from slds_core.study.schema import Configuration, Resources
 from slds_core.study.yaml_file import Document, read_yaml
 
 
@@ -71,5 +71,6 @@ def _schema_problem(found: Any) -> Problem:
         case "missing":
             return Problem(place[:-1], f"key '{place[-1]}' is missing")
         case "extra_forbidden":
-            return Problem(place, f"unknown key{nearest(place[-1], Configuration.model_fields)}")
+            known = Resources.model_fields if place[0] == "resources" else Configuration.model_fields
+            return Problem(place, f"unknown key{nearest(place[-1], known)}")
     return Problem(place, explain(found | {"loc": ()}, {}).removeprefix(": "))

@@ -24,7 +24,7 @@ def json_schema() -> dict[str, Any]:
             properties[section] = found | {"type": "object", "additionalProperties": setting, "minProperties": 1}
             if section == "gradients":
                 del properties[section]["minProperties"]
-    schema.pop("$defs", None)
+    schema["$defs"] = {"Resources": schema["$defs"]["Resources"]}  # the others are written out above
     return {"$schema": "https://json-schema.org/draft/2020-12/schema"} | schema
 
 

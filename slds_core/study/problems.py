@@ -23,7 +23,7 @@ def refusal(problems: Iterable[Problem], documents: Sequence[Document]) -> Study
 
 
 def _sentence(problem: Problem) -> str:
-    shown = {"objective": 1, "defaults": 3}.get(problem.place[0], 2) if problem.place else 0
+    shown = {"objective": 1, "defaults": 3, "resources": 3}.get(problem.place[0], 2) if problem.place else 0
     return f"{'.'.join(problem.place[:shown]) or 'configuration'}: {problem.what}"
 
 

@@ -6,6 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 Name = str
 Section = Literal["models", "inference", "gradients"]
+Rule = Literal["all", "build_model", "infer", "residual", "gradient", "compare", "report"]
 
 
 class Setting(BaseModel):
@@ -28,6 +29,19 @@ class GradientSetting(Setting):
     )
 
 
+class Resources(BaseModel):
+    """What a rule's jobs ask of a scheduler, by Snakemake's own names; what is not said is left to the workflow."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    threads: int | None = Field(None, gt=0, description="processor cores")
+    mem_mb: int | None = Field(None, gt=0, description="memory (MB); a job that is tried again asks for more")
+    runtime: int | None = Field(None, gt=0, description="longest run time (minutes)")
+    gpu: int | None = Field(None, gt=0, description="GPUs")
+    slurm_partition: str | None = Field(None, description="SLURM's partition")
+    slurm_account: str | None = Field(None, description="the account that SLURM charges")
+    slurm_extra: str | None = Field(None, description="further options of sbatch, such as '--qos=low'")
+
+
 class Configuration(BaseModel):
     """A study, as ``config.yaml`` states it. Reading it expands its lists, fills in its defaults and finds its plugins."""
 
@@ -46,3 +60,14 @@ class Configuration(BaseModel):
     references: list[Name] = Field(
         default_factory=list, description="gradients to compare all others with; the first is the verdicts' witness"
     )
+    resources: dict[Rule, Resources] = Field(
+        default_factory=dict,
+        description="what a rule's jobs ask of a scheduler; 'all' speaks for rules that do not say",
+    )
+
+    def needs(self, rule: Rule) -> dict[str, int | str]:
+        """Returns what a rule's jobs ask for: what 'all' says, and over that what the rule says itself."""
+        stated = [
+            self.resources[name].model_dump(exclude_none=True) for name in ("all", rule) if name in self.resources
+        ]
+        return {key: value for needs in stated for key, value in needs.items()}

@@ -95,12 +95,29 @@ WRONG = [
      "gradients.implicit: at: no inference setting 'convergd'; did you mean 'converged'?"),
     ("references", ['implict'],
      "references: no gradient setting 'implict'; did you mean 'implicit'?"),
+    ("resources", {"gradient": {"mem_gb": 3}},
+     "resources.gradient.mem_gb: unknown key; did you mean 'mem_mb'?"),
+    ("resources", {"gradient": {"runtime": 0}},
+     "resources.gradient.runtime: input should be greater than 0, found 0"),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("path", "value", "complaint"), WRONG, ids=[f"{i}-{w[0]}" for i, w in enumerate(WRONG)])
 def test_wrong_configuration(path, value, complaint):
     assert complaints(changed((path, value))) == [complaint]
+
+
+def test_a_rule_that_is_none_names_the_rules():
+    [complaint] = complaints(changed(("resources", {"gradients": {"threads": 2}})))
+    assert complaint.startswith("resources.gradients: input should be 'all', 'build_model', 'infer'")
+
+
+def test_what_a_rule_says_of_resources_goes_before_what_all_says():
+    raw = changed(("resources", {"all": {"mem_mb": 1000, "slurm_partition": "short"}, "gradient": {"mem_mb": 9000}}))
+    configuration = read_configuration(raw)
+    assert configuration.needs("gradient") == {"mem_mb": 9000, "slurm_partition": "short"}
+    assert configuration.needs("infer") == {"mem_mb": 1000, "slurm_partition": "short"}
+    assert read_configuration(GOOD).needs("infer") == {}
 
 
 def test_everything_wrong_is_listed_at_once():

@@ -8,6 +8,7 @@ from snakemake.exceptions import WorkflowError
 from slds_core.study.assignments import as_text
 from slds_core.study.configuration import read_files
 from slds_core.study.errors import StudyError
+from slds_core.study.nodes import node_type
 from slds_core.study.provenance import code_hash
 from slds_core.study.registry import available, identity
 from slds_core.study.resolve import input_files
@@ -17,16 +18,19 @@ try:
 except StudyError as error:
     raise WorkflowError(str(error))
 
-# Compiled programs outlive their process: the second job that needs one takes it from here.
-CACHE = shlex.quote(os.path.abspath(os.path.join(".cache", "jax")))
-# `slds` is this environment's, activated or not
+# Compiled programs outlive their process: the second job that needs one takes it from here. They hold instructions of the
+# processor that compiled them, so each type of node has its own; a job reads this file on the node that it runs on.
+CACHE = os.path.abspath(os.environ.get("SLDS_CACHE", ".cache"))
+COMPILED = shlex.quote(os.path.join(CACHE, "jax", node_type()))
+# `slds` is this environment's, activated or not; XLA takes its number of threads from NPROC, matplotlib caches fonts
 # XLA's first level of optimisation runs these programs as fast as its last, and compiles them a third sooner.
 FLAGS = shlex.quote(
     f"--xla_backend_optimization_level=1 {os.environ.get('XLA_FLAGS', '')}".strip()
 )
 shell.prefix(
     f'slds() ( exec {shlex.quote(sys.executable)} -m slds_core.cli "$@" ); '
-    f"export XLA_FLAGS={FLAGS} JAX_COMPILATION_CACHE_DIR={CACHE} JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS=0 "
+    f"export XLA_FLAGS={FLAGS} JAX_COMPILATION_CACHE_DIR={COMPILED} JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS=0 "
+    f"MPLCONFIGDIR={shlex.quote(os.path.join(CACHE, 'matplotlib'))} NPROC=$OMP_NUM_THREADS "
     "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES=-1 TF_CPP_MIN_LOG_LEVEL=2; set -euo pipefail; "
 )
 
@@ -34,6 +38,19 @@ shell.prefix(
 wildcard_constraints:
     model="|".join(map(re.escape, STUDY.models)),
     setting="[^/]+",
+
+
+def cores(rule):
+    """How many cores a rule's jobs use."""
+    return STUDY.needs(rule).get("threads", 1)
+
+
+def needs(rule, mem_mb, runtime):
+    """What a rule's jobs ask of a scheduler; one that is tried again, perhaps for want of memory, asks for more of it."""
+    asked = {"mem_mb": mem_mb, "runtime": runtime} | STUDY.needs(rule)
+    asked.pop("threads", None)
+    memory = asked["mem_mb"]
+    return asked | {"mem_mb": lambda wildcards, attempt: memory * attempt}
 
 
 def plugin(setting, plugin="--plugin", parameter="--set"):

@@ -8,10 +8,9 @@ rule gradient:
         "results/log/{model}/gradient/{setting}.log",
     benchmark:
         "results/benchmark/{model}/gradient/{setting}.tsv"
-    threads: 1
+    threads: cores("gradient")
     resources:
-        mem_mb=8000,
-        runtime=60,
+        **needs("gradient", mem_mb=8000, runtime=60),
     params:
         settings=lambda wildcards: plugin(gradient_setting(wildcards)),
         objective=plugin(STUDY.objective, "--objective", "--objective-set"),
@@ -42,10 +41,9 @@ rule compare:
         "results/log/{model}/comparison.log",
     benchmark:
         "results/benchmark/{model}/comparison.tsv"
-    threads: 1
+    threads: cores("compare")
     resources:
-        mem_mb=2000,
-        runtime=10,
+        **needs("compare", mem_mb=2000, runtime=10),
     params:
         references=shlex.join(f"--reference={name}" for name in STUDY.references),
         code=code_hash("comparison"),

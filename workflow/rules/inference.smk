@@ -7,10 +7,9 @@ rule infer:
         "results/log/{model}/inference/{setting}.log",
     benchmark:
         "results/benchmark/{model}/inference/{setting}.tsv"
-    threads: 1
+    threads: cores("infer")
     resources:
-        mem_mb=4000,
-        runtime=30,
+        **needs("infer", mem_mb=4000, runtime=30),
     params:
         settings=lambda wildcards: plugin(inference_setting(wildcards)),
         code=code_hash("inference"),
@@ -34,10 +33,9 @@ rule residual:
         "results/log/{model}/residual/{setting}.log",
     benchmark:
         "results/benchmark/{model}/residual/{setting}.tsv"
-    threads: 1
+    threads: cores("residual")
     resources:
-        mem_mb=4000,
-        runtime=10,
+        **needs("residual", mem_mb=4000, runtime=10),
     params:
         code=code_hash("residual"),
         model=plugin_of_model,

@@ -7,10 +7,9 @@ rule build_model:
         "results/log/{model}/model.log",
     benchmark:
         "results/benchmark/{model}/model.tsv"
-    threads: 1
+    threads: cores("build_model")
     resources:
-        mem_mb=2000,
-        runtime=10,
+        **needs("build_model", mem_mb=2000, runtime=10),
     params:
         settings=lambda wildcards: plugin(STUDY.models[wildcards.model]),
         precision=STUDY.precision,

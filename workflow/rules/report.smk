@@ -24,10 +24,9 @@ rule report:
         "results/log/report.log",
     benchmark:
         "results/benchmark/report.tsv"
-    threads: 1
+    threads: cores("report")
     resources:
-        mem_mb=4000,
-        runtime=15,
+        **needs("report", mem_mb=4000, runtime=15),
     params:
         title=shlex.quote(STUDY.title),
         # what a command line adds to the configuration is in no file, so the files would not tell what is missing

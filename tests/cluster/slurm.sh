@@ -1,0 +1,101 @@
+#!/usr/bin/env bash
+# A SLURM of one node on this machine, for the tests: slurm.sh start FOLDER, slurm.sh stop FOLDER.
+# Needs root and Debian's packages, which it installs where they are missing. Leaves a machine that has a SLURM of its own alone.
+set -euo pipefail
+
+CONFIGURATION=/etc/slurm/slurm.conf # the daemons' children look nowhere else
+COMMANDS=(munged slurmctld slurmd sbatch)
+
+# 77: cannot be had here, which a test takes as a reason to skip
+unavailable() { echo "$1"; exit 77; }
+
+installed() { for name in "${COMMANDS[@]}"; do command -v "$name" >/dev/null || return 1; done; }
+
+install() {
+  installed && return
+  command -v apt-get >/dev/null || unavailable "SLURM is not installed, and there is no apt-get to install it with"
+  { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends slurm-wlm munge; } >"$1/install.log" 2>&1 ||
+    unavailable "slurm-wlm and munge cannot be installed: $(tail -n 1 "$1/install.log")"
+}
+
+configure() {
+  local host cpus memory
+  host=$(hostname -s)
+  cpus=$(nproc)
+  memory=$(awk '/MemTotal/ {print int($2 / 1024 * 0.95)}' /proc/meminfo)
+  mkdir -p "$1/munge" "$1/state" "$1/spool" /etc/slurm
+  (umask 077 && head -c 1024 /dev/urandom >"$1/munge/key")
+  chown -R munge "$1/munge"
+  chmod 755 "$1" "$1/munge"
+  cat >"$1/slurm.conf" <<END
+ClusterName=test
+SlurmctldHost=$host(127.0.0.1)
+SlurmctldPort=26817
+SlurmdPort=26818
+SlurmUser=root
+AuthType=auth/munge
+AuthInfo=socket=$1/munge/socket
+CredType=cred/munge
+StateSaveLocation=$1/state
+SlurmdSpoolDir=$1/spool
+SlurmctldPidFile=$1/slurmctld.pid
+SlurmdPidFile=$1/slurmd.pid
+SlurmctldLogFile=$1/slurmctld.log
+SlurmdLogFile=$1/slurmd.log
+ProctrackType=proctrack/linuxproc
+TaskPlugin=task/none
+JobAcctGatherType=jobacct_gather/linux
+JobAcctGatherFrequency=task=2
+JobAcctGatherParams=OverMemoryKill
+AccountingStorageType=accounting_storage/none
+MpiDefault=none
+SwitchType=switch/none
+SelectType=select/cons_tres
+SelectTypeParameters=CR_Core_Memory
+SchedulerParameters=batch_sched_delay=0,sched_interval=1,bf_interval=1
+MinJobAge=3600
+ReturnToService=2
+NodeName=$host NodeAddr=127.0.0.1 CPUs=$cpus RealMemory=$memory State=UNKNOWN
+PartitionName=short Nodes=$host Default=YES MaxTime=60 State=UP
+PartitionName=long Nodes=$host MaxTime=INFINITE State=UP
+END
+  printf 'CgroupPlugin=cgroup/v1\nCgroupAutomount=no\n' >"$1/cgroup.conf"
+  ln -sfn "$1/slurm.conf" "$CONFIGURATION"
+  ln -sfn "$1/cgroup.conf" /etc/slurm/cgroup.conf
+}
+
+start() {
+  [[ $(id -u) == 0 ]] || unavailable "starting a SLURM takes the superuser"
+  [[ -e $CONFIGURATION && ! -L $CONFIGURATION ]] && unavailable "this machine has a SLURM of its own: $CONFIGURATION"
+  mkdir -p "$1"
+  install "$1"
+  configure "$1"
+  runuser -u munge -- munged --key-file="$1/munge/key" --socket="$1/munge/socket" --pid-file="$1/munge/pid" \
+    --log-file="$1/munge/log" --seed-file="$1/munge/seed"
+  slurmctld -c
+  slurmd
+  for _ in $(seq 100); do
+    [[ $(sinfo --noheader --partition=short --format=%t 2>/dev/null) == idle ]] && return
+    sleep 0.1
+  done
+  tail -n 5 "$1"/slurm*.log
+  stop "$1"
+  unavailable "the node did not come up"
+}
+
+stop() {
+  local pid file
+  for file in "$1/slurmd.pid" "$1/slurmctld.pid" "$1/munge/pid"; do
+    [[ -s $file ]] || continue
+    pid=$(<"$file")
+    kill "$pid" 2>/dev/null || continue
+    for _ in $(seq 100); do kill -0 "$pid" 2>/dev/null || break; sleep 0.1; done
+  done
+  for file in slurm.conf cgroup.conf; do
+    [[ $(readlink "/etc/slurm/$file") == "$1/$file" ]] && rm "/etc/slurm/$file"
+  done
+  return 0
+}
+
+[[ $# == 2 && ($1 == start || $1 == stop) ]] || { echo "usage: $0 start|stop FOLDER" >&2; exit 2; }
+"$1" "$(realpath -m "$2")"

@@ -1,0 +1,115 @@
+"""The study on a real SLURM of one node, started for the test."""
+
+import re
+import shutil
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+import studies
+import yaml
+
+SCRIPT = Path(__file__).parent / "slurm.sh"
+PROMPT = ("--seconds-between-status-checks", "2", "--slurm-init-seconds-before-status-checks", "2")
+"""So that jobs of seconds are not waited for as if they took hours."""
+NO_ACCOUNTS = ("--slurm-status-command", "squeue", "--slurm-no-account")
+"""The test's SLURM keeps no accounts and no history."""
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def slurm(tmp_path_factory):
+    """A running SLURM, with the partitions 'short' and 'long'."""
+    if find_spec("snakemake_executor_plugin_slurm") is None:
+        pytest.skip("snakemake-executor-plugin-slurm is not installed: pip install -e '.[cluster]'")
+    place = tmp_path_factory.mktemp("slurm")
+    for folder in (place, *place.parents[:2]):
+        folder.chmod(0o755)  # munge runs as a user of its own
+    started = subprocess.run([SCRIPT, "start", place], capture_output=True, text=True, timeout=300, check=False)
+    if started.returncode == 77:
+        pytest.skip(started.stdout.strip())
+    assert started.returncode == 0, started.stdout + started.stderr
+    yield place
+    subprocess.run([SCRIPT, "stop", place], check=True, timeout=60)
+
+
+@pytest.fixture(scope="module")
+def local(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("local")
+    shutil.copy(studies.SMALL, folder / "config.yaml")
+    status, output = studies.run(folder)
+    assert status == 0, output
+    return folder
+
+
+@pytest.fixture(scope="module")
+def study(slurm, tmp_path_factory) -> Path:
+    """The same study through SLURM, its gradients with wishes of their own."""
+    folder = tmp_path_factory.mktemp("study")
+    config = yaml.safe_load(studies.SMALL.read_text())
+    config["resources"] = {
+        "all": {"slurm_partition": "short"},
+        "gradient": {"slurm_partition": "long", "mem_mb": 3000, "runtime": 90, "threads": 2},
+    }
+    (folder / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
+    status, output = through_slurm(folder)
+    assert status == 0, output
+    return folder
+
+
+def through_slurm(folder: Path, *arguments: str) -> tuple[int, str]:
+    return studies.run(folder, "--profile", "slurm", *PROMPT, *NO_ACCOUNTS, *arguments)
+
+
+def submitted() -> list[dict[str, str]]:
+    """What SLURM knows of every job so far, oldest first."""
+    shown = subprocess.run(["scontrol", "show", "job", "--oneliner"], capture_output=True, text=True, check=True).stdout
+    jobs = [dict(re.findall(r"([\w/]+)=(\S*)", line)) for line in shown.splitlines()]
+    return sorted(jobs, key=lambda job: int(job["JobId"]))
+
+
+def test_the_same_numbers_as_on_this_machine(local, study):
+    studies.assert_same_numbers(local, study)
+    assert (study / "results" / "report.html").stat().st_size > 0
+
+
+def test_each_rule_asks_for_what_the_configuration_says(study):
+    keys = ("Partition", "MinMemoryNode", "TimeLimit", "CPUs/Task")
+    asked = {(job["Comment"].split("_wildcards")[0], *(job[key] for key in keys)) for job in submitted()}
+    assert ("rule_build_model", "short", "2000M", "00:10:00", "1") in asked
+    assert ("rule_gradient", "long", "3000M", "01:30:00", "2") in asked
+    assert ("rule_report", "short", "4000M", "00:15:00", "1") in asked
+
+
+def test_an_inference_and_its_residual_are_one_submission(study):
+    comments = [job["Comment"] for job in submitted()]
+    assert comments.count("rule_inference_infer_residual") == 2
+    assert len(comments) == 7  # of nine jobs
+
+
+def test_one_rule_again(study):
+    before, known = studies.modified(study), len(submitted())
+    status, output = through_slurm(study, "--force", "results/tiny/residual/five.nc")
+    assert status == 0, output
+    after = studies.modified(study)
+    assert {name for name in after if after[name] != before[name]} == {"tiny/residual/five.nc"}
+    assert len(submitted()) == known + 1
+
+
+def test_jobs_write_nowhere_else(study):
+    """Outputs, logs, benchmarks and the cache; Snakemake's own records; and this test's files."""
+    assert {path.name for path in study.iterdir()} == {"results", ".cache", ".snakemake", "config.yaml", "output"}
+    assert {path.name for path in (study / ".cache").iterdir()} == {"jax", "matplotlib"}
+    assert len(list((study / ".cache" / "jax").iterdir())) == 1  # one type of node
+
+
+@pytest.mark.skipif(find_spec("snakemake_executor_plugin_slurm") is not None, reason="the plugin is installed")
+def test_without_the_plugin_it_says_what_to_install(tmp_path):
+    shutil.copy(studies.SMALL, tmp_path / "config.yaml")
+    status, output = studies.run(tmp_path, "--profile", "slurm")
+    assert status == 1
+    assert "pip install 'slds-core[cluster]'" in output
+    assert sys.executable not in output

@@ -1,0 +1,41 @@
+"""Infers and differentiates a batch of sequences on one device and spread over two; run by test_devices.py in a process of its own."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import problems
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from slds_core.fixed_point import coordinate_ascent
+from slds_core.gradients import fisher_cg
+from slds_core.models.slds import SLDS
+
+
+def value(parameters, posterior):
+    return jnp.sum(posterior.discrete.marginals[:, 0] ** 2)
+
+
+@jax.jit
+@jax.vmap
+def infer_and_differentiate(potentials, start):
+    inference = coordinate_ascent(SLDS("scan"), potentials, start, max_sweeps=500, tolerance=1e-13)
+    return inference.state, fisher_cg(SLDS("scan"), value, potentials, inference.state)
+
+
+def main() -> None:
+    assert len(jax.devices()) == 2
+    sequences = [problems.slds(time=12, latent=2, state=3, seed=seed) for seed in range(4)]
+    batch = jax.tree.map(lambda *leaves: jnp.stack(leaves), *sequences)
+
+    mesh = Mesh(jax.devices(), "sequence")
+    spread = jax.device_put(batch, NamedSharding(mesh, PartitionSpec("sequence")))
+    together, apart = infer_and_differentiate(*batch), infer_and_differentiate(*spread)
+
+    for one, two in zip(jax.tree.leaves(together), jax.tree.leaves(apart), strict=True):
+        assert len(two.sharding.device_set) == 2, "the result was gathered on one device"
+        np.testing.assert_allclose(two, one, rtol=1e-9, atol=1e-11)
+    largest = float(jnp.max(jnp.abs(together[1].gradient.recognition.linear)))
+    print(f"the same on {len(jax.devices())} devices; largest derivative {largest:.3f}")
+
+
+main()

@@ -1,0 +1,50 @@
+"""An undisturbed run to compare with, and compiled programs shared by all runs: only the first compiles."""
+
+import os
+import shutil
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+import studies
+
+
+@pytest.fixture(scope="session")
+def reference(tmp_path_factory) -> Path:
+    """A study that nothing happened to; ``seconds`` holds how long it took with all programs compiled."""
+    os.environ["SLDS_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+    for name in ("compiling", "reference"):
+        folder = tmp_path_factory.mktemp(name)
+        prepare(folder)
+        began = time.monotonic()
+        status, output = studies.run(folder)
+        assert status == 0, output
+        (folder / "seconds").write_text(str(time.monotonic() - began))
+    return folder
+
+
+@pytest.fixture
+def folder(tmp_path) -> Path:
+    """A folder with the configuration of a small study."""
+    prepare(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def small_disk(folder):
+    """The study's results on a disk of their own, and a function that mounts it anew with other options."""
+    place = folder / "results"
+    place.mkdir()
+
+    def mount(options: str) -> None:
+        done = subprocess.run(["mount", "-t", "tmpfs", "-o", options, "none", place], capture_output=True, check=False)
+        if done.returncode:
+            pytest.skip(f"a small disk cannot be mounted: {done.stderr.decode().strip()}")
+
+    yield mount
+    subprocess.run(["umount", place], capture_output=True, check=False)
+
+
+def prepare(folder: Path) -> None:
+    shutil.copy(studies.SMALL, folder / "config.yaml")

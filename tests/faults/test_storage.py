@@ -1,0 +1,90 @@
+"""Disks that are full or read-only, files that are damaged: said in a sentence, put right by a plain rerun."""
+
+import os
+import re
+
+import pytest
+import studies
+import xarray as xr
+
+from slds_core.study import store
+
+pytestmark = pytest.mark.slow
+
+
+def truncate(path):
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def flip(path):
+    """Changes one byte of the data, which nothing but the checksum can notice."""
+    with xr.open_dataset(path) as dataset:
+        values = dataset.recognition_linear.values.tobytes()
+    contents = bytearray(path.read_bytes())
+    contents[contents.index(values) + 3] ^= 0xFF
+    path.write_bytes(contents)
+
+
+def replace_by_foreign(path):
+    path.unlink()
+    xr.Dataset({"temperature": ("time", [280.0, 281.0])}).to_netcdf(path)
+
+
+def make_older(path):
+    with xr.open_dataset(path) as dataset:
+        older = dataset.load().assign_attrs(slds_schema_version=0)
+    older.to_netcdf(path)
+
+
+@pytest.mark.parametrize(
+    ("harm", "message"),
+    [
+        (truncate, "cannot be read as NetCDF, the file is damaged or foreign"),
+        (flip, "cannot be read as NetCDF, the file is damaged or foreign"),
+        (replace_by_foreign, "expected a model file, found a NetCDF file of another origin"),
+        (make_older, f"schema version 0, expected {store.SCHEMA_VERSION}; rebuild it with this version"),
+    ],
+)
+def test_a_harmed_file_is_named_and_made_again(reference, folder, harm, message):
+    target = "results/tiny/residual/newton.nc"
+    assert studies.run(folder, target)[0] == 0
+    harm(folder / "results/tiny/model.nc")
+    status, output = studies.run(folder, target)
+    assert status == 1
+    assert f"results/tiny/model.nc: {message}" in output
+    (folder / "results/tiny/model.nc").unlink()
+    status, output = studies.run(folder, target)
+    assert status == 0, output
+
+
+def test_a_full_disk(reference, folder, small_disk):
+    small_disk("size=64k")
+    status, output = studies.run(folder)
+    assert status == 1
+    assert re.search(r"cannot be written|No space left", output), output
+    for path in studies.files(folder).values():
+        store.read_any(path)
+    small_disk("remount,size=32m")
+    status, output = studies.run(folder)
+    assert status == 0, output
+    studies.assert_same_numbers(reference, folder)
+
+
+def test_results_that_may_not_be_written(reference, folder, small_disk):
+    small_disk("ro")
+    status, output = studies.run(folder)
+    assert status == 1
+    assert re.search(r"results\S*.*Read-only file system|Read-only file system.*results", output), output
+    small_disk("remount,rw")
+    assert studies.run(folder, "results/tiny/model.nc")[0] == 0
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="the superuser may write anywhere")
+def test_a_folder_that_may_not_be_written(folder, tmp_path_factory):
+    folder.chmod(0o500)
+    try:
+        process = studies.start(folder, output=tmp_path_factory.mktemp("elsewhere") / "output")
+        assert process.wait(60) == 1
+        assert f"{folder}: a study cannot run here: Permission denied" in process.output.read_text()
+    finally:
+        folder.chmod(0o700)

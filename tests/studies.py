@@ -1,0 +1,70 @@
+"""Studies as a user runs them, for the tests: started, waited for, killed, compared."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+
+ROOT = Path(__file__).parent.parent
+SMALL = ROOT / "tests" / "data" / "small.yaml"
+LIMIT = 600
+"""Seconds after which a run counts as hanging."""
+
+
+def start(folder: Path, *arguments: str, output: Path | None = None) -> subprocess.Popen:
+    """Starts ``slds run`` in a folder as a process group of its own; its output goes to the file ``output``."""
+    output = output or folder / "output"
+    with open(output, "w") as stream:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "slds_core.cli", "run", *arguments],
+            cwd=folder,
+            stdout=stream,
+            stderr=subprocess.STDOUT,
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
+            start_new_session=True,
+        )
+    process.output = output
+    return process
+
+
+def run(folder: Path, *arguments: str) -> tuple[int, str]:
+    """Returns the status and the output of ``slds run`` in a folder."""
+    process = start(folder, *arguments)
+    return process.wait(LIMIT), process.output.read_text()
+
+
+def files(folder: Path) -> dict[str, Path]:
+    """Returns a study's NetCDF files by their place below ``results``."""
+    results = folder / "results"
+    return {str(path.relative_to(results)): path for path in sorted(results.rglob("*.nc"))}
+
+
+def numbers(folder: Path) -> dict[str, dict[str, np.ndarray]]:
+    """Returns all arrays of a study but those that tell times, or that a program was compiled before."""
+    found = {}
+    for name, path in files(folder).items():
+        with xr.open_dataset(path) as dataset:
+            kept = {key: value.values for key, value in dataset.variables.items() if value.attrs.get("units") != "s"}
+        kept.pop("compilation_cached", None)
+        found[name] = kept
+    return found
+
+
+def assert_same_numbers(one: Path, other: Path) -> None:
+    """Checks that two studies hold the same files and, bit for bit, the same arrays."""
+    expected, found = numbers(one), numbers(other)
+    assert expected
+    assert found.keys() == expected.keys()
+    for name, arrays in expected.items():
+        assert found[name].keys() == arrays.keys()
+        for key, array in arrays.items():
+            same = found[name][key].tobytes() == array.tobytes()
+            assert same or array.dtype == object, f"{name}: {key}: {found[name][key]} and not {array}"
+
+
+def modified(folder: Path) -> dict[str, int]:
+    """Returns when each of a study's files was written (ns)."""
+    return {name: path.stat().st_mtime_ns for name, path in files(folder).items()}
