@@ -66,7 +66,7 @@ END
 
 start() {
   [[ $(id -u) == 0 ]] || unavailable "starting a SLURM takes the superuser"
-  [[ -e $CONFIGURATION && ! -L $CONFIGURATION ]] && unavailable "this machine has a SLURM of its own: $CONFIGURATION"
+  [[ -e $CONFIGURATION ]] && unavailable "this machine has a SLURM already: $(realpath $CONFIGURATION)"
   mkdir -p "$1"
   install "$1"
   configure "$1"

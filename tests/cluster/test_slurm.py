@@ -37,7 +37,7 @@ def slurm(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def local(tmp_path_factory) -> Path:
+def local(slurm, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("local")
     shutil.copy(studies.SMALL, folder / "config.yaml")
     status, output = studies.run(folder)
