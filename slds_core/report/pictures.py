@@ -10,7 +10,9 @@ from typing import Any
 from urllib.parse import quote
 
 from markupsafe import Markup, escape
+from matplotlib.figure import Figure
 
+from slds_core.report.figures.canvas import styled
 from slds_core.report.figures.catalogue import FigureKind
 from slds_core.report.svg import render_svg, to_element
 from slds_core.report.tables import to_csv
@@ -32,6 +34,13 @@ class Picture:
     svg: str = ""  # Markup
     error: str = ""  # why it could not be drawn
     links: dict[str, str] = field(default_factory=dict)  # where the page finds its files, by kind of file
+
+
+@styled  # which says how fonts are embedded
+def _pdf(figure: Figure) -> bytes:
+    stream = io.BytesIO()
+    figure.savefig(stream, format="pdf", metadata={"CreationDate": None})
+    return stream.getvalue()
 
 
 class Pictures:
@@ -60,14 +69,13 @@ class Pictures:
                 table = to_csv(kind.table(results))
                 document = render_svg(figure)
                 figure.set_layout_engine("none")  # as laid out just now; again for the PDF would double the time
-                stream = io.BytesIO()
-                figure.savefig(stream, format="pdf", metadata={"CreationDate": None})
+                pdf = _pdf(figure)
             except Exception as error:  # one broken figure must not stop the report
                 self.drawn[key] = Picture(kind.name, kind.title, place, error=f"{type(error).__name__}: {error}")
                 return self.drawn[key]
             name = self.identifier(f"figure-{place}-{kind.name}")
             svg = Markup(to_element(document, figure.get_size_inches()[0], name, str(escape(caption))))
-            links = self._links(place, kind.name, document, stream.getvalue(), table)
+            links = self._links(place, kind.name, document, pdf, table)
             self.drawn[key] = Picture(kind.name, kind.title, place, caption, svg, links=links)
         return self.drawn[key]
 

@@ -1,7 +1,7 @@
 """Parameters survive the way through a command line."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from slds_core.study.assignments import as_text, from_text
@@ -14,6 +14,7 @@ values = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(value=values)
 def test_there_and_back(value):
     key, back = from_text(as_text("key", value))
