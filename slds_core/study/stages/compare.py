@@ -57,8 +57,8 @@ def compare(gradients: list[Path], references: list[str], output: Path) -> str:
     first = next(iter(estimators.values()))
     groups = list(arrays[next(iter(arrays))])
     for name, dataset in estimators.items():
-        if list(arrays[name]) != groups or dataset.attrs["model"] != first.attrs["model"]:
-            raise StudyError(f"{_path(dataset)}: belongs to another model than {_path(first)}")
+        if list(arrays[name]) != groups:
+            raise StudyError(f"{_path(dataset)}: has other parameter groups than {_path(first)}")
 
     names = [*groups, ALL]
     measured = {reference: _projection(datasets[reference], arrays) for reference in references}
