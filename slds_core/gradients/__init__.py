@@ -24,3 +24,4 @@ from slds_core.gradients.series import one_step as one_step
 from slds_core.gradients.series import richardson as richardson
 from slds_core.gradients.series import truncated as truncated
 from slds_core.gradients.unrolled import unrolled as unrolled
+from slds_core.gradients.unrolled import unrolled_converged as unrolled_converged

@@ -22,6 +22,7 @@ class GradientStatus(eqx.Enumeration):
         "The state moves in one more sweep by more than `forward_tolerance`: converge the forward pass further."
     )
     product_limit = "The product limit was reached first: raise `max_products`, or accept the residual as it stands."
+    still_changing = "The gradient still changed when the sweeps were last doubled: raise `max_sweeps`."
     stagnated = "The solver stopped short of the tolerance: converge the forward pass further, or try another solver."
     not_positive = (
         "The adjoint system is not positive definite here: no strict local maximum. Converge the forward pass further."

@@ -3,11 +3,13 @@
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import PyTree
+from jaxtyping import Array, Float, PyTree
 
 from slds_core.fixed_point.interface import FixedPoint
 from slds_core.gradients.result import AdjointInfo, Gradient, GradientStatus, Objective
-from slds_core.trees import all_finite
+from slds_core.trees import add, all_finite, norm, subtract, zeros_like
+
+_ROUNDING = 1000  # units of rounding, relative to the gradient, below which no change can be told
 
 
 def unrolled(problem: FixedPoint, objective: Objective, parameters: PyTree, state: PyTree, *, sweeps: int) -> Gradient:
@@ -42,3 +44,91 @@ def unrolled(problem: FixedPoint, objective: Objective, parameters: PyTree, stat
     status = GradientStatus.where(finite, GradientStatus.exact_derivative, GradientStatus.nonfinite)
     unknown = jnp.full_like(value, jnp.nan)
     return Gradient(value, gradient, AdjointInfo(status, jnp.array(sweeps), unknown, unknown, unknown))
+
+
+def unrolled_converged(
+    problem: FixedPoint,
+    objective: Objective,
+    parameters: PyTree,
+    state: PyTree,
+    *,
+    sweeps: int = 100,
+    max_sweeps: int = 6400,
+    tolerance: Float[Array, ""] | float = 1e-10,
+) -> Gradient:
+    """Returns the unrolled gradient, its number of sweeps doubled until the gradient stops changing: a witness of its own.
+
+    The derivative is that of ``unrolled``, but the states are stored and each sweep is linearised anew on the way back. So one
+    compiled program serves every number of sweeps, and memory is ``max_sweeps`` states and one sweep.
+
+    Args:
+        problem, objective, parameters, state: as for ``unrolled``.
+        sweeps: how many to begin with, at least 1.
+        max_sweeps: most to differentiate; the doubling ends there.
+        tolerance: Euclidean norm of the gradient's change from half the sweeps, relative to the gradient's, at which to stop;
+            no less than rounding can resolve.
+
+    Returns:
+        The gradient after the last doubling. Its status is ``still_changing`` where ``max_sweeps`` was too few; its ``products``
+        are the sweeps that all doublings differentiated.
+
+    Raises:
+        ValueError: ``sweeps`` is below 1, or ``max_sweeps`` leaves no doubling.
+
+    References:
+        Scieur, Gidel, Bertrand and Pedregosa (2022), "The curse of unrolling", on how late its derivative converges.
+    """
+    if sweeps < 1:
+        raise ValueError(f"sweeps: expected at least 1, found {sweeps}")
+    if max_sweeps < 2 * sweeps:
+        raise ValueError(f"max_sweeps: expected at least 2 · sweeps = {2 * sweeps}, found {max_sweeps}")
+
+    def store(state, _):
+        return problem.sweep(parameters, state), state
+
+    _, states = lax.scan(store, state, None, length=max_sweeps)
+
+    def state_before(sweep):
+        return jax.tree.map(lambda leaf: leaf[sweep], states)
+
+    def derivative(count):
+        def last(parameters, state):
+            return objective(parameters, problem.posterior(parameters, state))
+
+        def sweep_back(carry):
+            sweep, gradient, cotangent = carry
+            _, pull = jax.vjp(problem.sweep, parameters, state_before(sweep - 1))
+            in_parameters, in_state = pull(cotangent)
+            return sweep - 1, add(gradient, in_parameters), in_state
+
+        value, (gradient, cotangent) = jax.value_and_grad(last, argnums=(0, 1))(parameters, state_before(count - 1))
+        start = count - 1, gradient, cotangent
+        _, gradient, _ = lax.while_loop(lambda carry: carry[0] > 0, sweep_back, start)
+        return value, gradient
+
+    def unfinished(carry):
+        count, _, _, _, settled, finite = carry
+        return ~settled & finite & ((count == 0) | (2 * count <= max_sweeps))
+
+    def double(carry):
+        count, total, _, previous, _, _ = carry
+        longer = jnp.where(count == 0, sweeps, 2 * count)
+        value, gradient = derivative(longer)
+        target = jnp.maximum(tolerance, _ROUNDING * jnp.finfo(value.dtype).eps) * norm(gradient)
+        settled = (count > 0) & (norm(subtract(gradient, previous)) <= target)
+        return longer, total + longer, value, gradient, settled, all_finite((value, gradient))
+
+    value = jax.eval_shape(lambda: objective(parameters, problem.posterior(parameters, state)))
+    start = (
+        jnp.array(0),
+        jnp.array(0),
+        jnp.zeros((), value.dtype),
+        zeros_like(parameters),
+        jnp.array(False),
+        jnp.array(True),
+    )
+    _, total, value, gradient, settled, finite = lax.while_loop(unfinished, double, start)
+    status = GradientStatus.where(settled, GradientStatus.exact_derivative, GradientStatus.still_changing)
+    status = GradientStatus.where(finite, status, GradientStatus.nonfinite)
+    unknown = jnp.full_like(value, jnp.nan)
+    return Gradient(value, gradient, AdjointInfo(status, total, unknown, unknown, unknown))

@@ -103,6 +103,14 @@ class GradientPlugin(Plugin):
         """
         return 0
 
+    def predicted_products(self, rate: float) -> float | None:
+        """Returns the products that theory predicts for the adjoint, for the report beside those taken; ``None`` where none does.
+
+        Args:
+            rate: the sweep's contraction rate ``λ``, in (0, 1).
+        """
+        return None
+
     @abstractmethod
     def estimate(
         self, problem: Any, objective: Objective, parameters: Any, state: Any

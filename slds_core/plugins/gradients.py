@@ -1,8 +1,8 @@
 """Built-in gradient estimators."""
 
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from slds_core.plugins.base import Declined, GradientPlugin
 from slds_core.plugins.needs import needs_mean_field, needs_monitor
@@ -24,6 +24,36 @@ class Unrolled(GradientPlugin):
         from slds_core.gradients import unrolled
 
         return unrolled(problem, objective, parameters, state, sweeps=self.sweeps)
+
+
+class UnrolledConverged(GradientPlugin):
+    """Differentiate sweeps from the start, their number doubled until the gradient stops changing: a witness of its own."""
+
+    start: ClassVar[Literal["initial", "fixed_point"]] = "initial"
+    sweeps: int = Field(100, ge=1, le=1_000_000, description="sweeps to differentiate first")
+    max_sweeps: int = Field(
+        6400, ge=2, le=1_000_000, description="most sweeps to differentiate, at least twice `sweeps`"
+    )
+    tolerance: float = Field(
+        1e-10, gt=0, description="relative change of the gradient in one doubling at which to stop"
+    )
+
+    @model_validator(mode="after")
+    def _leaves_a_doubling(self) -> Self:
+        if self.max_sweeps < 2 * self.sweeps:
+            raise ValueError(f"max_sweeps: expected at least 2 · sweeps = {2 * self.sweeps}, found {self.max_sweeps}")
+        return self
+
+    def effort(self):
+        return 2 * self.max_sweeps  # all doublings together
+
+    def stored_bytes(self, sweep, unknowns, item):
+        return sweep + self.max_sweeps * unknowns * item
+
+    def estimate(self, problem, objective, parameters, state):
+        from slds_core.gradients import unrolled_converged
+
+        return unrolled_converged(problem, objective, parameters, state, **self.model_dump())
 
 
 class _Implicit(GradientPlugin):
@@ -62,6 +92,13 @@ class Richardson(_Implicit):
     damping: float = Field(1.0, gt=0, le=1, description="step length; 1 is the plain Neumann series")
     system: Literal["sweep", "coupled"] = Field("sweep", description="'sweep', or 'coupled': both blocks at once")
 
+    def predicted_products(self, rate):
+        from slds_core.gradients import prediction
+
+        # the coupled system's eigenvalues are ± the roots of the sweep's
+        slowest = rate**0.5 if self.system == "coupled" else rate
+        return prediction.richardson(slowest, self.tolerance, self.damping)
+
     def estimate(self, problem, objective, parameters, state):
         from slds_core.fixed_point import Coupled
         from slds_core.gradients import richardson
@@ -80,6 +117,11 @@ class BiCGStab(_Implicit):
     tolerance: float = _TOLERANCE
     max_products: int = _PRODUCTS
 
+    def predicted_products(self, rate):
+        from slds_core.gradients import prediction
+
+        return prediction.bicgstab(rate, self.tolerance)
+
     def estimate(self, problem, objective, parameters, state):
         from slds_core.gradients import bicgstab
 
@@ -93,6 +135,11 @@ class GMRES(_Implicit):
     max_products: int = _PRODUCTS
     restart: int = Field(10, ge=1, description="dimension of the Krylov space of one cycle")
 
+    def predicted_products(self, rate):
+        from slds_core.gradients import prediction
+
+        return prediction.gmres(rate, self.tolerance, self.restart)
+
     def estimate(self, problem, objective, parameters, state):
         from slds_core.gradients import gmres
 
@@ -104,6 +151,11 @@ class FisherCG(_Implicit):
 
     tolerance: float = _TOLERANCE
     max_products: int = _PRODUCTS
+
+    def predicted_products(self, rate):
+        from slds_core.gradients import prediction
+
+        return prediction.conjugate_gradients(rate, self.tolerance)
 
     def estimate(self, problem, objective, parameters, state):
         from slds_core.gradients import fisher_cg

@@ -15,6 +15,10 @@ def _full(value: float | None) -> str:
     return plain(value, 13)
 
 
+def _whole(value: float | None) -> str:
+    return NOTHING if value is None else f"{value:.0f}"
+
+
 def _rate(value: object) -> str:
     return plain(value, 4)
 
@@ -51,7 +55,7 @@ CONVERGENCE: list[Column] = [
         "predicted",
         "sweeps to a residual of 10⁻⁸ that λ predicts from the tenth sweep on",
         lambda row: row.predicted_sweeps,
-        lambda value: NOTHING if value is None else f"{value:.0f}",
+        _whole,
     ),
     Column("taken", "sweeps to a residual of 10⁻⁸ that were taken", lambda row: row.taken_sweeps),
     Column("ELBO", "evidence lower bound at the end", lambda row: row.elbo, _full, units="nat"),
@@ -66,6 +70,12 @@ GRADIENTS: list[Column] = [
     ),
     Column("certified", "bound on the same that needs no witness", lambda row: row.certificate, scientific),
     Column("products", "products with the sweep's Jacobian, or evaluations, checks included", lambda row: row.products),
+    Column(
+        "predicted",
+        "products that theory predicts from λ: what the solver's bound on the error needs at most, checks apart",
+        lambda row: row.predicted_products,
+        _whole,
+    ),
     Column("run", "median run time, compilation apart", lambda row: row.run_seconds, duration),
     Column("memory", "temporary memory of the compiled program", lambda row: row.mebibytes, short, units="MiB"),
     text("why", "what the verdict rests on", lambda row: row.reason, quiet=True),

@@ -65,6 +65,7 @@ class GradientRow:
     error: float | None
     certificate: float | None = None
     products: int | None = None
+    predicted_products: float | None = None
     residual: float | None = None
     run_seconds: float | None = None
     compile_seconds: float | None = None
@@ -133,6 +134,7 @@ def gradient_rows(results: ModelResults) -> list[GradientRow]:
                 error=error,
                 certificate=certificate,
                 products=int(dataset["products"]),
+                predicted_products=_number(dataset["predicted_products"]) if "predicted_products" in dataset else None,
                 residual=_number(dataset["residual"]) if "residual" in dataset else None,
                 run_seconds=float(np.median(dataset["run_seconds"])),
                 compile_seconds=float(dataset["compile_seconds"]),

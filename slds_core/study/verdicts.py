@@ -11,6 +11,7 @@ _KINDS = {
     "approximate": "an approximation by design",
     "fell_back": "a one-step gradient",
     "not_a_fixed_point": "not at a fixed point",
+    "still_changing": "still changing with its sweeps",
 }
 FAILED = {"nonfinite", "not_positive", "product_limit", "stagnated"}
 
@@ -55,7 +56,7 @@ def verdict(evidence: Evidence) -> Verdict:
         return Verdict("exact", f"{error}, to the witness's precision")
     if evidence.status == "approximate":
         return Verdict("approximate", f"by design; {error}")
-    if evidence.status == "exact_derivative":
+    if evidence.status in ("exact_derivative", "still_changing"):
         return Verdict("unconverged", f"its sweeps have not converged; {error}")
     if evidence.status == "not_a_fixed_point":
         return Verdict("unconverged", f"the forward pass has not converged; {error}")
@@ -73,7 +74,7 @@ def witness_verdict(status: str, agreement: dict[str, float]) -> Verdict:
     """
     if status in FAILED:
         return Verdict("failed", f"{status.replace('_', ' ')}; yet the others are judged by it")
-    if status in ("approximate", "fell_back", "not_a_fixed_point"):
+    if status in ("approximate", "fell_back", "not_a_fixed_point", "still_changing"):
         return Verdict(
             "approximate", f"the others are judged by it, though it is {_KINDS[status]}: choose another reference"
         )

@@ -83,6 +83,34 @@ def test_every_group_agrees_with_unrolling(model):
         assert np.linalg.norm(found - wanted) <= 1e-8 * np.linalg.norm(wanted)
 
 
+@pytest.mark.parametrize("model", ["easy", pytest.param("weak", marks=pytest.mark.slow)])
+def test_doubling_ends_where_the_gradient_stops_changing(model):
+    parameters, _, start = fixed_point(model)
+    found = estimator("unrolled_converged", sweeps=25)(parameters, start)
+    assert name_of(found.info.status) == "exact_derivative"
+    # the last doubling changed it by 1e-10 at most, and what remains is far less
+    assert error(found.gradient, truth(model).gradient) <= 1e-10
+    sweeps = (int(found.info.products) + 25) // 2  # 25 + 50 + … + n = 2 n - 25
+    alike = estimator("unrolled", sweeps=sweeps)(parameters, start)
+    assert error(found.gradient, alike.gradient) <= 1e-13
+    np.testing.assert_allclose(found.value, alike.value, rtol=1e-14)
+
+
+def test_doubling_that_ends_too_soon_says_so():
+    parameters, _, start = fixed_point("weak")
+    found = estimator("unrolled_converged", sweeps=3, max_sweeps=20)(parameters, start)
+    assert name_of(found.info.status) == "still_changing"
+    assert found.info.products == 3 + 6 + 12
+    assert error(found.gradient, estimator("unrolled", sweeps=12)(parameters, start).gradient) <= 1e-13
+
+
+@pytest.mark.parametrize("limits", [{"sweeps": 0}, {"sweeps": 10, "max_sweeps": 19}])
+def test_doubling_needs_room(limits):
+    parameters, _, start = fixed_point("easy")
+    with pytest.raises(ValueError, match="sweeps: expected at least"):
+        gradients.unrolled_converged(PROBLEM, notebook_objective, parameters, start, **limits)
+
+
 @pytest.mark.parametrize("model", ["weak", "sticky"])
 def test_finite_differences_agree_within_their_own_error(model):
     parameters, state, _ = fixed_point(model)

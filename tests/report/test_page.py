@@ -11,12 +11,13 @@ import pytest
 from markupsafe import Markup, escape
 from small_study import CONFIGURATION, NASTY
 
+from slds_core.gradients.prediction import conjugate_gradients
 from slds_core.report.figures.catalogue import FIGURES
 from slds_core.report.formats import duration, plain, relative, scientific
 from slds_core.report.page import Page, Section
 from slds_core.report.pictures import Pictures
 from slds_core.report.render import render_page, write_report
-from slds_core.report.rows import GradientRow, convergence_rows
+from slds_core.report.rows import GradientRow, convergence_rows, gradient_rows
 from slds_core.report.sections import answer, installed
 from slds_core.report.sections.cost import rule_costs
 from slds_core.report.study import Job, gather
@@ -42,6 +43,17 @@ def test_nothing_comes_from_the_network(written):
     assert not [a for a in addresses if not a.startswith(("#", "data:", "figures/"))]
     assert "@import" not in written[1]
     assert "url(http" not in written[1]
+
+
+def test_predicted_stand_beside_measured_products(folder):
+    results = gather([folder / "results"]).results["tiny"]
+    rows = {row.setting: row for row in gradient_rows(results)}
+    rate = float(results.gradient["fisher_cg"]["certificate_rate"])
+    assert rows["fisher_cg"].predicted_products == pytest.approx(conjugate_gradients(rate, 1e-10))
+    assert (
+        0 < rows["fisher_cg"].products <= rows["fisher_cg"].predicted_products + 4
+    )  # what checks the result, and the start
+    assert rows["unrolled"].predicted_products is None
 
 
 def test_names_are_escaped(written):

@@ -1,5 +1,6 @@
 """Stage ``gradient``: a model, an estimator and an objective → ``gradient/{setting}.nc``."""
 
+import math
 import statistics
 from pathlib import Path
 from typing import Any
@@ -105,6 +106,7 @@ def _estimated(
     else:
         variables, status, message, summary = _full(found, fields)
         variables |= _certificate(stored, function, state, found)
+        variables |= _prediction(plugin, variables)
         variables |= _sequence_variables(stored.problem, separate)
     dataset = xr.Dataset(
         {"value": store.variable((), found.value, "objective")} | variables | cost_variables(cost),
@@ -170,3 +172,13 @@ def _certificate(stored: StoredModel, function: Objective, state: Any, found: Gr
         "certificate_rounding": (bound.rounding_part, "its part from rounding"),
     }
     return {name: store.variable((), value, text) for name, (value, text) in described.items()}
+
+
+def _prediction(plugin: Any, variables: dict[str, xr.Variable]) -> dict[str, xr.Variable]:
+    """Returns the products that theory predicts at the certificate's contraction rate, where the plugin knows a theory."""
+    rate = float(variables["certificate_rate"].values) if "certificate_rate" in variables else math.nan
+    predicted = plugin.predicted_products(rate) if 0 < rate < 1 else None
+    if predicted is None:
+        return {}
+    text = "products that theory predicts at the contraction rate, without those that check the result"
+    return {"predicted_products": store.variable((), float(predicted), text)}
