@@ -95,9 +95,10 @@ class Richardson(_Implicit):
     def predicted_products(self, rate):
         from slds_core.gradients import prediction
 
-        # the coupled system's eigenvalues are ± the roots of the sweep's
-        slowest = rate**0.5 if self.system == "coupled" else rate
-        return prediction.richardson(slowest, self.tolerance, self.damping)
+        if self.system == "coupled":
+            # its eigenvalues are ± the roots of the sweep's
+            rate = rate**0.5
+        return prediction.richardson(rate, self.tolerance, self.damping)
 
     def estimate(self, problem, objective, parameters, state):
         from slds_core.fixed_point import Coupled

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 import xarray as xr
 
-from slds_core.fixed_point import FixedPoint
+from slds_core.fixed_point import FixedPoint, MeanField, sweep_spectrum
 from slds_core.fixed_point.status import name_of
 from slds_core.gradients import (
     DirectionalDerivatives,
@@ -106,7 +106,7 @@ def _estimated(
     else:
         variables, status, message, summary = _full(found, fields)
         variables |= _certificate(stored, function, state, found)
-        variables |= _prediction(plugin, variables)
+        variables |= _prediction(plugin, stored, state, variables)
         variables |= _sequence_variables(stored.problem, separate)
     dataset = xr.Dataset(
         {"value": store.variable((), found.value, "objective")} | variables | cost_variables(cost),
@@ -174,9 +174,18 @@ def _certificate(stored: StoredModel, function: Objective, state: Any, found: Gr
     return {name: store.variable((), value, text) for name, (value, text) in described.items()}
 
 
-def _prediction(plugin: Any, variables: dict[str, xr.Variable]) -> dict[str, xr.Variable]:
-    """Returns the products that theory predicts at the certificate's contraction rate, where the plugin knows a theory."""
-    rate = float(variables["certificate_rate"].values) if "certificate_rate" in variables else math.nan
+def _prediction(
+    plugin: Any, stored: StoredModel, state: Any, variables: dict[str, xr.Variable]
+) -> dict[str, xr.Variable]:
+    """Returns the products that theory predicts at the sweep's contraction rate, where the plugin knows a theory."""
+    if plugin.predicted_products(0.5) is None:
+        return {}
+    rate = math.nan
+    if "certificate_rate" in variables:
+        rate = float(variables["certificate_rate"].values)
+    elif isinstance(stored.problem, MeanField):  # the adjoint is another system's, as that of both blocks is
+        spectrum = jax.jit(lambda parameters, state: sweep_spectrum(stored.problem, parameters, state))
+        rate = float(spectrum(stored.parameters, state).eigenvalues[0])
     predicted = plugin.predicted_products(rate) if 0 < rate < 1 else None
     if predicted is None:
         return {}
