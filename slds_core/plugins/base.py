@@ -1,4 +1,4 @@
-"""The four kinds of plugin. A plugin is a frozen class whose typed fields are its parameters."""
+"""The five kinds of plugin. A plugin is a frozen class whose typed fields are its parameters."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pydantic_core import PydanticCustomError
 if TYPE_CHECKING:
     import xarray as xr
 
+    from slds_core.data import Series
     from slds_core.fixed_point import FixedPoint, Inference
     from slds_core.gradients import DirectionalDerivatives, Gradient, Objective
 
@@ -68,6 +69,18 @@ class ModelPlugin(Plugin):
         A model of many sequences has their lengths in the variable ``length``.
         """
         return self.problem()
+
+
+class DataPlugin(Plugin):
+    """A source of time series to learn from."""
+
+    @abstractmethod
+    def load(self) -> Series:
+        """Returns the series: the same each time. ``slds_core.data.series`` makes one of plain arrays."""
+
+    def input_files(self) -> list[Path]:
+        """Returns the files that ``load`` reads, none by default. What was learnt is learnt again when one of them changes."""
+        return []
 
 
 class InferencePlugin(Plugin):
