@@ -3,7 +3,8 @@
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float
+import optax
+from jaxtyping import Array, Bool, Float, Key
 
 from slds_core.learning.decoder import LinearDecoder
 from slds_core.models.slds import RecognitionPotentials
@@ -55,6 +56,40 @@ class MLPEncoder(eqx.Module):
         precision = jnp.where(anything, jax.nn.softplus(raw_precision), 0)
         quadratic = -0.5 * precision[..., None] * jnp.eye(precision.shape[-1], dtype=precision.dtype)
         return RecognitionPotentials(quadratic, jnp.where(anything, linear, 0))
+
+
+def imitating_network(
+    decoder: LinearDecoder,
+    values: Float[Array, "sequence time channel"],
+    observed: Bool[Array, "sequence time channel"],
+    width: int,
+    key: Key[Array, ""],
+    *,
+    steps: int = 500,
+) -> MLPEncoder:
+    """Returns a network with one hidden layer, trained to give about the potentials that the decoder's likelihood is."""
+    channels, latent = decoder.loading.shape
+    network = eqx.nn.MLP(2 * channels, 2 * latent, width, 1, dtype=values.dtype, key=key)
+    wanted = decoder.potentials(values, observed)
+    optimizer = optax.adam(1e-2)
+
+    def error(encoder):
+        found = encoder(decoder, values, observed)
+        precision = jnp.diagonal(found.quadratic - wanted.quadratic, axis1=-2, axis2=-1)
+        return jnp.mean(precision**2) + jnp.mean((found.linear - wanted.linear) ** 2)
+
+    learnt, fixed = eqx.partition(MLPEncoder(network), eqx.is_inexact_array)
+
+    def step(carry, _):
+        learnt, state = carry
+        gradient = jax.grad(lambda learnt: error(eqx.combine(learnt, fixed)))(learnt)
+        updates, state = optimizer.update(gradient, state)
+        return (optax.apply_updates(learnt, updates), state), None
+
+    (learnt, _), _ = jax.jit(lambda carry: jax.lax.scan(step, carry, None, length=steps))(
+        (learnt, optimizer.init(learnt))
+    )
+    return eqx.combine(learnt, fixed)
 
 
 def imitating(decoder: LinearDecoder) -> LinearEncoder:

@@ -122,7 +122,8 @@ class Learner(NamedTuple):
         entries = jnp.maximum(jnp.sum(batch.observed), 1)  # per entry, so that rates mean the same for all data
         descent = jax.tree.map(lambda a, b: -(a + b) / entries, through_potentials, direct)
         updates, optimizer_state = self.optimizer.update(descent, optimizer_state, learnt)
-        encoder, decoder = eqx.combine(optax.apply_updates(learnt, updates), fixed)
+        updated: Any = optax.apply_updates(learnt, updates)
+        encoder, decoder = eqx.combine(updated, fixed)
         factors, rate = natural_step(model.factors, self.prior, scale(weight, in_statistics), self.natural_rate)
         outcome = Outcome(
             likelihood=bound + local_divergence,

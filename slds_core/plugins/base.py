@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator
@@ -42,6 +44,9 @@ class BuiltModel(NamedTuple):
     problem: FixedPoint
     parameters: Any
     start: Any  # the state at which inference starts
+    extra: Mapping[str, tuple[Any, Any, str, str]] = MappingProxyType({})
+    """Further variables for the model's file, none of which inference reads, by names that begin with ``training_``: dimensions, values,
+    what they are, units."""
 
 
 class ModelPlugin(Plugin):

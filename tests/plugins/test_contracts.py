@@ -38,6 +38,10 @@ DATA = {
     "macrodata": [{}, {"columns": ["unemp"], "standardise": False}],
     "synthetic_slds": [{}, {"lengths": [5, 1], "missing": 0.2}],
 }
+MODELS["svae"] = [
+    {"data": {"plugin": "synthetic_slds", "lengths": [9, 6], "channels": 3}, "states": 2, "epochs": 1},
+    {"data": {"plugin": "bouncing_dot", "sequences": 1, "time": 8}, "epochs": 0, "encoder": "mlp"},
+]
 OBJECTIVES = {"elbo": [{}], "linear": [{}, {"seed": 3}], "notebook": [{}]}
 FILES = {"netcdf", "slds_pickle", "table"}  # they read files, which are written below
 
