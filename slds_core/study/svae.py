@@ -58,7 +58,9 @@ class SVAE(ModelPlugin):
     )
     held_out_seed: int = Field(0, ge=0, description="seed of that choice")
     seed: int = Field(0, ge=0, description="seed of clustering, network, batches and samples")
-    keep: Path | None = Field(None, description="folder for files to resume from; none are kept if left out")
+    keep: str | None = Field(
+        None, description="folder for files to resume from, relative to the working folder; none are kept if left out"
+    )
 
     def model_post_init(self, context: Any) -> None:
         """Checks the plugins within: what is wrong with them is told before anything runs.
@@ -202,7 +204,7 @@ class SVAE(ModelPlugin):
         files = {str(path): file_hash(path) for path in self.input_files()}
         identities = [registry.identity(kind, _setting(getattr(self, box))[0]) for box, kind in self.boxes.items()]
         key = settings_hash([own, files, identities, registry.identity("models", "svae")])
-        return self.keep / f"{key}_{epoch:07d}.eqx"
+        return Path(self.keep) / f"{key}_{epoch:07d}.eqx"
 
     def _save(self, progress: Any, records: list[Any]) -> None:
         """Writes a file to resume from: whole or not at all."""

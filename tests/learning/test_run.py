@@ -89,12 +89,12 @@ def test_killed_and_resumed_is_uninterrupted(tmp_path):
     """Files are kept every ten epochs and at the end: the run of 12 goes on from that of 10, which went on from that of 3."""
     straight = Plugin(**TINY, epochs=12).build()
     for epochs in (3, 11, 12):
-        resumed = Plugin(**TINY, epochs=epochs, keep=tmp_path).build()
+        resumed = Plugin(**TINY, epochs=epochs, keep=str(tmp_path)).build()
     for a, b in zip(jax.tree.leaves(straight[1:3]), jax.tree.leaves(resumed[1:3]), strict=True):
         np.testing.assert_array_equal(a, b)
     np.testing.assert_array_equal(straight.extra["training_bound"][1], resumed.extra["training_bound"][1])
     assert len(list(tmp_path.glob("*.eqx"))) == 4  # after 3, 10, 11 and 12 epochs
-    Plugin(**TINY, epochs=3, seed=1, keep=tmp_path).build()  # another run does not take them up
+    Plugin(**TINY, epochs=3, seed=1, keep=str(tmp_path)).build()  # another run does not take them up
     assert len(list(tmp_path.glob("*.eqx"))) == 5
     assert not list(tmp_path.glob("*.part"))
 
