@@ -112,7 +112,7 @@ def test_errors_are_one_paragraph_and_debug_shows_where(tmp_path):
     )
 
 
-@pytest.mark.parametrize("kind", ["models", "inference", "gradients", "objectives"])
+@pytest.mark.parametrize("kind", ["data", "models", "inference", "gradients", "objectives"])
 def test_a_new_plugin_is_listed_at_once(tmp_path, kind):
     slds("plugins", "new", kind, "own_one", folder=tmp_path)
     assert "own_one" in slds("plugins", "list", "--path", ".", folder=tmp_path)

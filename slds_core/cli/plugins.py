@@ -33,7 +33,7 @@ def show(name: Annotated[str, typer.Argument(help="Name of a plugin, or FILE.py:
 
 @plugins.command()
 def new(
-    kind: Annotated[str, typer.Argument(help="models, inference, gradients or objectives.")],
+    kind: Annotated[str, typer.Argument(help="data, models, inference, gradients or objectives.")],
     name: Annotated[str, typer.Argument(help="The plugin's name, in snake case.")],
     folder: Annotated[Path, typer.Option(help="Where to write.")] = Path(),
 ) -> None:

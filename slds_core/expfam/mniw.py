@@ -44,6 +44,17 @@ def natural_parameters(distribution: MatrixNormalInverseWishart) -> NaturalParam
     )
 
 
+def distribution(natural: NaturalParameters) -> MatrixNormalInverseWishart:
+    """Returns the distribution that has these natural parameters."""
+    location = jnp.linalg.solve(natural.quadratic, natural.cross).T
+    return MatrixNormalInverseWishart(
+        scale=natural.precision - natural.cross.T @ location.T,
+        location=location,
+        strength=natural.quadratic,
+        degrees=natural.log_determinant - sum(location.shape) - 1,
+    )
+
+
 def log_partition(natural: NaturalParameters) -> Float[Array, ""]:
     """Returns the log-normaliser (nats); its gradient is the expected statistics."""
     inputs, latent = natural.cross.shape

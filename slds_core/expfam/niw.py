@@ -42,6 +42,17 @@ def natural_parameters(distribution: NormalInverseWishart) -> NaturalParameters:
     )
 
 
+def distribution(natural: NaturalParameters) -> NormalInverseWishart:
+    """Returns the distribution that has these natural parameters."""
+    location = natural.linear / natural.quadratic
+    return NormalInverseWishart(
+        scale=natural.precision - natural.quadratic * jnp.outer(location, location),
+        location=location,
+        strength=natural.quadratic,
+        degrees=natural.log_determinant - location.shape[0] - 2,
+    )
+
+
 def log_partition(natural: NaturalParameters) -> Float[Array, ""]:
     """Returns the log-normaliser (nats); its gradient is the expected statistics."""
     latent = natural.linear.shape[0]

@@ -1,9 +1,11 @@
-"""The four kinds of plugin. A plugin is a frozen class whose typed fields are its parameters."""
+"""The five kinds of plugin. A plugin is a frozen class whose typed fields are its parameters."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator
@@ -12,6 +14,7 @@ from pydantic_core import PydanticCustomError
 if TYPE_CHECKING:
     import xarray as xr
 
+    from slds_core.data import Series
     from slds_core.fixed_point import FixedPoint, Inference
     from slds_core.gradients import DirectionalDerivatives, Gradient, Objective
 
@@ -41,6 +44,9 @@ class BuiltModel(NamedTuple):
     problem: FixedPoint
     parameters: Any
     start: Any  # the state at which inference starts
+    extra: Mapping[str, tuple[Any, Any, str, str]] = MappingProxyType({})
+    """Further variables for the model's file, none of which inference reads, by names that begin with ``training_``: dimensions, values,
+    what they are, units."""
 
 
 class ModelPlugin(Plugin):
@@ -68,6 +74,18 @@ class ModelPlugin(Plugin):
         A model of many sequences has their lengths in the variable ``length``.
         """
         return self.problem()
+
+
+class DataPlugin(Plugin):
+    """A source of time series to learn from."""
+
+    @abstractmethod
+    def load(self) -> Series:
+        """Returns the series: the same each time. ``slds_core.data.series`` makes one of plain arrays."""
+
+    def input_files(self) -> list[Path]:
+        """Returns the files that ``load`` reads, none by default. What was learnt is learnt again when one of them changes."""
+        return []
 
 
 class InferencePlugin(Plugin):

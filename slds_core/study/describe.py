@@ -9,6 +9,7 @@ from slds_core.study import registry
 from slds_core.study.errors import StudyError
 
 _TITLES = {
+    "data": "Data",
     "models": "Models",
     "inference": "Inference settings",
     "gradients": "Gradient estimators",

@@ -139,7 +139,7 @@ def _open(path: Path) -> xr.Dataset:
 def _check_names(dataset: xr.Dataset, known: list[str]) -> None:
     """Refuses a variable of another name: a misspelt ``start`` would pass for none."""
     for name in dataset.data_vars:
-        if name not in known:
+        if name not in known and not str(name).startswith("training_"):
             raise StudyError(f"variable '{name}' is no part of a model{nearest(str(name), known)}")
 
 

@@ -9,10 +9,11 @@ from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import CodeType, ModuleType
 
-from slds_core.plugins import GradientPlugin, InferencePlugin, ModelPlugin, ObjectivePlugin, Plugin
+from slds_core.plugins import DataPlugin, GradientPlugin, InferencePlugin, ModelPlugin, ObjectivePlugin, Plugin
 from slds_core.study.errors import StudyError
 
 KINDS: dict[str, type[Plugin]] = {
+    "data": DataPlugin,
     "models": ModelPlugin,
     "inference": InferencePlugin,
     "gradients": GradientPlugin,

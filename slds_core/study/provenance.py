@@ -21,7 +21,7 @@ _MODULES = {
 }
 """Where each stage begins; editing any file that it imports reruns it. Plugins count apart: ``registry.identity``."""
 
-_PACKAGES = ("slds-core", "jax", "jaxlib", "equinox", "lineax", "flax", "numpy", "xarray", "netCDF4")
+_PACKAGES = ("slds-core", "jax", "jaxlib", "equinox", "lineax", "flax", "numpy", "optax", "scipy", "xarray", "netCDF4")
 
 
 @cache

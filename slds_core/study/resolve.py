@@ -137,6 +137,9 @@ def _placed(setting: Setting, known: Catalogue, folder: Path) -> tuple[Any, dict
     reference = f"{anchored(path, folder)}:{name}" if separator else known.reference(setting.plugin)
     fields = grids.takes(registry.plugin_class(known.kind, reference))
     given = setting.model_dump(exclude_unset=True) | {"plugin": reference}
+    cls = registry.plugin_class(known.kind, reference)
+    for key in getattr(cls, "boxes", {}).keys() & given.keys():
+        given[key] = _nested(cls.boxes[key], given[key], folder)
     given |= {key: _each(value, folder) for key, value in given.items() if _is_path(fields.get(key))}
     return type(setting).model_validate(given), fields
 
@@ -184,6 +187,20 @@ def _check_start(place: KeyPath, setting: GradientSetting, inference: _Section) 
 
 def _input_files(plugin: Any) -> list[Any]:
     return list(plugin.input_files()) if hasattr(plugin, "input_files") else []
+
+
+def _nested(kind: str, box: Any, folder: Path) -> Any:
+    """Returns a plugin within a plugin's parameters, or a list of them, with paths put right."""
+    if isinstance(box, list):
+        return [_nested(kind, entry, folder) for entry in box]
+    if isinstance(box, str):
+        place, separator, name = box.rpartition(":")
+        return f"{anchored(place, folder)}:{name}" if separator else box
+    if not isinstance(box, dict) or not isinstance(box.get("plugin"), str):
+        return box  # the plugin itself will say what is wrong
+    box = box | {"plugin": _nested(kind, box["plugin"], folder)}
+    fields = grids.takes(registry.plugin_class(kind, box["plugin"]))
+    return box | {key: _each(value, folder) for key, value in box.items() if _is_path(fields.get(key))}
 
 
 def _each(value: Any, folder: Path) -> Any:

@@ -9,6 +9,30 @@ from slds_core.study.plugin_files import KINDS
 from slds_core.study.registry import nearest
 
 _BODIES = {
+    "data": '''"""{title}: time series of one's own."""
+
+from pydantic import Field
+
+from slds_core.plugins import DataPlugin
+
+
+class {cls}(DataPlugin):
+    """Say in one line what the series are: here, two noisy sines."""
+
+    time: int = Field(100, ge=1, description="time steps")
+    seed: int = Field(0, ge=0, description="seed of the noise")
+
+    def load(self):
+        """Returns the series. NaN stands for a missing entry; ``slds_core.data.series`` does the rest."""
+        import numpy as np
+
+        from slds_core.data import series
+
+        angle = 0.1 * np.arange(self.time)
+        noise = np.random.default_rng(self.seed).standard_normal((self.time, 2))
+        values = np.stack([np.sin(angle), np.cos(angle)], axis=1) + 0.1 * noise
+        return series([values], ["sine", "cosine"])
+''',
     "models": '''"""{title}: a model of one's own."""
 
 from pydantic import Field
@@ -120,6 +144,7 @@ class {cls}(ObjectivePlugin):
 ''',
 }
 _CHECKS = {
+    "data": "check_data",
     "models": "check_model",
     "inference": "check_inference",
     "gradients": "check_gradient",
@@ -141,7 +166,7 @@ def scaffold(kind: str, name: str, folder: Path) -> list[Path]:
     """Writes ``{name}.py`` and ``test_{name}.py``, and returns their paths. What is there already stays.
 
     Args:
-        kind: ``"models"``, ``"inference"``, ``"gradients"`` or ``"objectives"``.
+        kind: ``"data"``, ``"models"``, ``"inference"``, ``"gradients"`` or ``"objectives"``.
         name: the plugin's name, in snake case.
         folder: where to write; made if missing.
 

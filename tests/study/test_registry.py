@@ -25,6 +25,7 @@ def register(monkeypatch):
 @pytest.mark.parametrize(
     ("kind", "names"),
     [
+        ("data", {"macrodata", "table"}),
         ("models", {"notebook"}),
         ("inference", {"coordinate_ascent"}),
         ("gradients", {"unrolled", "bicgstab"}),

@@ -88,9 +88,31 @@ def expected_potentials(
     References:
         Johnson et al. (2016), "Composing graphical models with neural networks", §4; docs/theory.md, section "Model".
     """
-    latent = first_step.location.shape[0]
-    start = niw.expected_statistics(first_step)
-    moves = jax.vmap(mniw.expected_statistics)(dynamics)
+    return linear_potentials(
+        recognition,
+        niw.expected_statistics(first_step),
+        jax.vmap(mniw.expected_statistics)(dynamics),
+        dirichlet.expected_log_probability(jnp.asarray(initial_concentration)),
+        dirichlet.expected_log_probability(jnp.asarray(transition_concentration)),
+    )
+
+
+def linear_potentials(
+    recognition: RecognitionPotentials,
+    start: niw.NaturalParameters,
+    moves: mniw.NaturalParameters,
+    initial: Float[Array, " state"],
+    transition: Float[Array, "state state"],
+) -> SLDSPotentials:
+    """Returns the potentials as what they are: linear in the expected sufficient statistics of the global factors, up to a constant.
+
+    Args:
+        recognition: the encoder's potentials.
+        start: expected statistics of the first step's factor.
+        moves: those of ``([A b], Λ)``, with a leading axis over states.
+        initial, transition: expected log-probabilities.
+    """
+    latent = start.linear.shape[0]
     return SLDSPotentials(
         recognition=recognition,
         dynamics=DynamicsPotentials(
@@ -107,7 +129,7 @@ def expected_potentials(
             normalizer=0.5 * latent * math.log(2 * math.pi) - start.quadratic - start.log_determinant,
         ),
         discrete=DiscretePotentials(
-            initial=dirichlet.expected_log_probability(jnp.asarray(initial_concentration)),
-            transition=dirichlet.expected_log_probability(jnp.asarray(transition_concentration)),
+            initial=initial,
+            transition=transition,
         ),
     )

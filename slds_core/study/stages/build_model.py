@@ -39,6 +39,7 @@ def build_model(name: str, settings: dict[str, Any], precision: str, output: Pat
     variables = to_variables(parameters, built.problem.parameter_fields())
     variables |= to_variables(start, built.problem.state_fields(), START)
     variables |= sequence_variables(built.problem)
+    variables |= {name: store.variable(*described) for name, described in built.extra.items()}
     dataset = xr.Dataset(variables)
     origin = attributes("model", name, name, settings, precision, models=settings["plugin"])
     origin["input_files"] = {str(path): file_hash(path) for path in plugin.input_files()}

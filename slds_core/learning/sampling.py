@@ -1,0 +1,47 @@
+"""Reparameterised samples of the latent path, as a differentiable function of its expected statistics alone.
+
+So whatever differentiates through the fixed point differentiates through samples too: nothing but the posterior enters.
+"""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jaxtyping import Array, Float, Key
+
+from slds_core.chains.gaussian import GaussianStatistics
+
+
+def sample_path(
+    key: Key[Array, ""], statistics: GaussianStatistics, lengths: tuple[int, ...]
+) -> Float[Array, "packed latent"]:
+    """Returns a draw of each sequence's path, end to end.
+
+    The path is drawn from the last step backwards, from the conditionals
+
+        z_t | z_{t+1} ~ N(m_t + G_t (z_{t+1} - m_{t+1}), Σ_t - G_t Σ_{t+1} G_tᵀ),      G_t = Cov(z_t, z_{t+1}) Σ_{t+1}^-1.
+
+    Args:
+        key: JAX's random key.
+        statistics: of the Gaussian chain, sequences end to end.
+        lengths: time steps of each; draws of different sequences are independent.
+    """
+    mean, covariance = statistics.mean, statistics.covariance
+    steps, latent = mean.shape
+    # one chain over all sequences, in which the last step of each is tied to nothing
+    tied = np.delete(np.arange(steps), np.cumsum(lengths) - 1)
+    between = statistics.cross_moment - mean[tied][:, :, None] * mean[tied + 1][:, None, :]
+    cross = jnp.zeros_like(covariance).at[tied].set(between)
+    following = jnp.roll(covariance, -1, axis=0)
+    gain = jnp.linalg.solve(following, cross.mT).mT
+    conditional = covariance - gain @ cross.mT
+    root = jnp.linalg.cholesky(0.5 * (conditional + conditional.mT))
+    noise = jnp.einsum("tij,tj->ti", root, jax.random.normal(key, (steps, latent), mean.dtype))
+
+    def back(deviation, step):
+        own_gain, own_noise = step
+        deviation = own_gain @ deviation + own_noise
+        return deviation, deviation
+
+    _, deviations = lax.scan(back, jnp.zeros_like(mean[0]), (gain, noise), reverse=True)
+    return mean + deviations

@@ -1,0 +1,120 @@
+"""Time series from tables of one's own, as a plugin. It stands here, and not in ``plugins/``, because files enter in ``study/``."""
+
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from pydantic import Field
+
+from slds_core.plugins import DataPlugin
+from slds_core.study.errors import StudyError
+
+_SUFFIXES = {".csv": "CSV", ".parquet": "Parquet", ".pq": "Parquet", ".nc": "NetCDF"}
+
+
+class Table(DataPlugin):
+    """Time series from a CSV, Parquet or NetCDF file: a row a step, a column a channel, missing entries left empty.
+
+    A column of groups makes many sequences of one table. Rows are sorted by the time column.
+    """
+
+    path: Path = Field(description="the file, relative to the configuration's folder; its ending tells the format")
+    columns: list[str] | None = Field(
+        None, min_length=1, description="channels to use; all numeric columns but time and group if left out"
+    )
+    time: str | None = Field(None, description="column to sort each sequence by; the file's order if left out")
+    group: str | None = Field(None, description="column that tells sequences apart; one sequence if left out")
+    gaps: Literal["fill", "keep"] = Field(
+        "fill",
+        description="'fill': steps that a column of whole-number times leaves out become missing steps; 'keep': rows follow each "
+        "other as they are",
+    )
+    standardise: bool = Field(
+        True, description="whether to give each channel mean zero and variance one; outputs are in original units again"
+    )
+
+    def input_files(self) -> list[Path]:
+        return [self.path]
+
+    def load(self):
+        from slds_core.data import series
+
+        try:
+            frame = _frame(self.path)
+            groups = _groups(frame, self.group)
+            columns = self._columns(frame)
+            found = [self._sequence(own, name, columns) for name, own in groups.items()]
+            return series(
+                [values for values, _ in found],
+                columns,
+                standardise=self.standardise,
+                names=list(groups) if self.group else (),
+                labels=[labels for _, labels in found] if self.time else (),
+            )
+        except ValueError as error:
+            raise StudyError(f"{self.path}: {error}") from error
+
+    def _columns(self, frame: Any) -> list[str]:
+        special = [name for name in (self.time, self.group) if name is not None]
+        for name in [*special, *(self.columns or [])]:
+            if name not in frame:
+                raise ValueError(f"no column '{name}'; expected one of: {', '.join(map(str, frame.columns))}")
+        chosen = self.columns or [str(name) for name in frame.select_dtypes("number").columns if name not in special]
+        if not chosen:
+            raise ValueError("no numeric column besides time and group, expected at least one")
+        for name in chosen:
+            if frame[name].dtype.kind not in "fiub":
+                raise ValueError(f"column '{name}' holds {frame[name].dtype}, expected numbers")
+        return chosen
+
+    def _sequence(self, frame: Any, name: str, columns: list[str]) -> tuple[np.ndarray, list[str]]:
+        """Returns one sequence's values, NaN where missing, and its steps' labels."""
+        if self.time is None:
+            return frame[columns].to_numpy(float), []
+        where = f"group '{name}', " if self.group else ""
+        if frame[self.time].isna().any():
+            raise ValueError(f"{where}column '{self.time}': a time is missing, expected one in each row")
+        frame = frame.sort_values(self.time, kind="stable").set_index(self.time)
+        if not frame.index.is_unique:
+            twice = frame.index[frame.index.duplicated()][0]
+            raise ValueError(f"{where}column '{self.time}': {twice} is given twice, expected each time once")
+        if self.gaps == "fill" and frame.index.dtype.kind in "iu" and len(frame) > 1:
+            step = int(np.gcd.reduce(np.diff(frame.index.to_numpy())))
+            frame = frame.reindex(range(int(frame.index[0]), int(frame.index[-1]) + step, step))
+        return frame[columns].to_numpy(float), [str(label) for label in frame.index]
+
+
+def _frame(path: Path) -> Any:
+    """Returns a table, whatever its format.
+
+    Raises:
+        StudyError: the file cannot be read.
+    """
+    import pandas as pd
+
+    if not path.is_file():
+        raise StudyError(f"{path}: no such file; expected a table")
+    kind = _SUFFIXES.get(path.suffix.lower())
+    try:
+        if kind == "CSV":
+            return pd.read_csv(path)
+        if kind == "Parquet":
+            return pd.read_parquet(path)
+        if kind == "NetCDF":
+            import xarray as xr
+
+            with xr.open_dataset(path, engine="netcdf4") as dataset:
+                return dataset.to_dataframe().reset_index()
+    except ImportError as error:
+        raise StudyError(f"{path}: reading Parquet needs a package: pip install 'slds-core[parquet]'") from error
+    except (OSError, ValueError, RuntimeError) as error:
+        raise StudyError(f"{path}: cannot be read as {kind}: {error}") from error
+    raise StudyError(f"{path}: cannot tell the format by '{path.suffix}'; expected one of {', '.join(_SUFFIXES)}")
+
+
+def _groups(frame: Any, group: str | None) -> dict[str, Any]:
+    if group is None or group not in frame:
+        return {"": frame}
+    if frame[group].isna().any():
+        raise ValueError(f"column '{group}': a group is missing, expected one in each row")
+    return {str(name): own for name, own in frame.groupby(group, sort=True)}

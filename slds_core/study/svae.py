@@ -1,0 +1,267 @@
+"""A structured VAE that is trained when it is built, as a model plugin: what it has learnt after some epochs goes through the audit.
+
+It stands here, and not in ``plugins/``, because it names other plugins, reads the clock, and keeps files to resume from.
+"""
+
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+from pydantic import Field
+
+from slds_core.plugins import BuiltModel, ModelPlugin
+from slds_core.study import registry
+from slds_core.study.errors import StudyError
+
+Box = str | dict[str, Any]
+
+_EVERY = 10  # epochs between files to resume from
+_SAY = 5.0  # seconds between lines of progress
+
+
+class SVAE(ModelPlugin):
+    """A structured VAE with an SLDS inside, learnt from data for a number of epochs: a list of them makes an audit along training.
+
+    Training starts from principal components and a clustering, and is the same up to any epoch whatever the last one is.
+    """
+
+    boxes: ClassVar[dict[str, str]] = {"data": "data", "inference": "inference", "gradient": "gradients"}
+
+    data: Box = Field(description="source of data: a plugin's name, or a plugin and its parameters")
+    latent: int = Field(2, ge=1, description="latent dimension")
+    states: int = Field(3, ge=1, description="discrete states")
+    epochs: int = Field(100, ge=0, le=1_000_000, description="passes over the data; 0 is the warm start")
+    encoder: Literal["exact", "linear", "mlp"] = Field(
+        "linear",
+        description="'exact': the likelihood's own potentials; 'linear': learnt, starts there; 'mlp': a network, starts near there",
+    )
+    width: int = Field(32, ge=1, description="units of the network's one hidden layer")
+    inference: Box = Field(
+        {"plugin": "newton_cg", "tolerance": 1e-8},
+        description="inference setting of each step: a name, or plugin and parameters",
+    )
+    gradient: Box = Field(
+        {"plugin": "fisher_cg", "tolerance": 1e-6},
+        description="estimator of each step: a name, or plugin and parameters",
+    )
+    learning_rate: float = Field(0.01, gt=0, description="Adam's, of encoder and decoder")
+    natural_rate: float = Field(0.3, gt=0, le=1, description="size of the global factors' natural-gradient steps")
+    batch: int | None = Field(None, ge=1, description="sequences in a batch; all if left out")
+    prior_noise: float = Field(0.1, gt=0, description="variance of the transitions' noise that the prior expects")
+    stickiness: float = Field(10.0, ge=0, description="what the prior adds to the concentration of staying in a state")
+    held_out: float = Field(
+        0.0, ge=0, lt=1, description="share of the observed entries that is held out to measure imputation"
+    )
+    held_out_seed: int = Field(0, ge=0, description="seed of that choice")
+    seed: int = Field(0, ge=0, description="seed of clustering, network, batches and samples")
+    keep: str | None = Field(
+        None, description="folder for files to resume from, relative to the working folder; none are kept if left out"
+    )
+
+    def model_post_init(self, context: Any) -> None:
+        """Checks the plugins within: what is wrong with them is told before anything runs.
+
+        Raises:
+            StudyError: one is unknown, or its parameters cannot be used.
+        """
+        for box, kind in self.boxes.items():
+            try:
+                _make(kind, getattr(self, box))
+            except StudyError as error:
+                raise StudyError(f"{box}: {error}") from error
+
+    def problem(self):
+        from slds_core.models.slds import slds_problem
+
+        lengths = _make("data", self.data).load().lengths
+        return slds_problem(lengths if len(lengths) > 1 else None)
+
+    def rebuild(self, dataset):
+        from slds_core.models.slds import slds_problem
+
+        return slds_problem(dataset["length"].values if "length" in dataset else None)
+
+    def input_files(self) -> list[Path]:
+        files = list(_make("data", self.data).input_files())
+        references = [_setting(getattr(self, box))[0].rpartition(":") for box in self.boxes]
+        return [*files, *(Path(place) for place, separator, _ in references if separator and Path(place).is_file())]
+
+    def build(self) -> BuiltModel:
+        import jax
+
+        from slds_core.learning.run import NonFinite
+
+        with jax.enable_x64(True):
+            try:
+                return self._build()
+            except NonFinite as error:
+                raise StudyError(f"training stopped: {error}. Try a smaller learning_rate or natural_rate") from error
+
+    def _build(self) -> BuiltModel:
+        import equinox as eqx
+        import jax
+
+        from slds_core.learning.imputation import hold_out
+        from slds_core.learning.run import EpochRecord
+
+        series = _make("data", self.data).load()
+        held_out = hold_out(series.observed, self.held_out, self.held_out_seed)
+        run, progress = self._begin(series.hide(held_out))
+        progress, records = self._resume(progress)
+        started, said, first = time.monotonic(), 0.0, int(progress.epoch)
+        for epoch in range(first, self.epochs):
+            progress, record = run.epoch(progress)
+            records.append(record)
+            said = _say(epoch + 1, first, self.epochs, record.bound, started, said)
+            if (epoch + 1) % _EVERY == 0 or epoch + 1 == self.epochs:
+                self._save(progress, records)
+        model, whole = progress.model, run.whole()
+        history = {
+            f"training_{name}": (
+                "epoch",
+                [getattr(record, name) for record in records],
+                f"training: {name.replace('_', ' ')}",
+                "1",
+            )
+            for name in EpochRecord._fields
+        }
+        parameters = eqx.filter_jit(lambda model: model.parameters(whole))(model)
+        extra = history | self._imputation(run, progress, parameters, series, held_out)
+        return BuiltModel(whole.problem, parameters, jax.numpy.asarray(run.marginals(progress)), extra)
+
+    def _begin(self, series: Any) -> Any:
+        """Returns the run and the progress before its first epoch."""
+        import jax
+        import optax
+
+        from slds_core.learning import SVAE as Model
+        from slds_core.learning import ExactEncoder, Learner, full_batch, prior_factors, warm_start
+        from slds_core.learning.encoder import imitating, imitating_network
+        from slds_core.learning.run import Run
+
+        inference, gradient = _make("inference", self.inference), _make("gradients", self.gradient)
+        prior = prior_factors(self.latent, self.states, noise=self.prior_noise, stickiness=self.stickiness)
+        batch = full_batch(series)
+        start = warm_start(batch, prior, seed=self.seed)
+        if self.encoder == "exact":
+            encoder = ExactEncoder()
+        elif self.encoder == "linear":
+            encoder = imitating(start.decoder)
+        else:
+            encoder = imitating_network(
+                start.decoder, batch.values, batch.observed, self.width, jax.random.key(self.seed)
+            )
+        at_fixed_point = type(gradient).start == "fixed_point"
+        optimizer = optax.adam(self.learning_rate)
+        learner = Learner(inference.infer, gradient.estimate, at_fixed_point, prior, optimizer, self.natural_rate)
+        run = Run(learner, series, batch_size=self.batch, seed=self.seed)
+        return run, run.begin(Model(encoder, start.decoder, start.factors), start.marginals)
+
+    def _imputation(
+        self, run: Any, progress: Any, parameters: Any, series: Any, held_out: np.ndarray
+    ) -> dict[str, Any]:
+        """Returns what the model makes of the entries held out, and linear interpolation beside it."""
+        import jax
+
+        from slds_core.fixed_point import newton_cg
+        from slds_core.learning import full_batch
+        from slds_core.learning.imputation import imputation, interpolate
+
+        if not held_out.any():
+            return {}
+        batch = run.whole()
+        start = jax.numpy.asarray(run.marginals(progress))
+        infer = jax.jit(lambda p, x: newton_cg(batch.problem, p, x, max_sweeps=1000, tolerance=1e-9).posterior.gaussian)
+        mean, variance = progress.model.decoder.predict(infer(parameters, start))
+        values, held = (
+            np.asarray(batch.packed(array)) for array in (full_batch(series).values, jax.numpy.asarray(held_out))
+        )
+        known = run.series
+        straight = np.concatenate(
+            [interpolate(v[:n], o[:n]) for v, o, n in zip(known.values, known.observed, known.lengths, strict=True)]
+        )
+        found = imputation(values, held, np.asarray(mean), np.asarray(variance), straight)
+        words = {
+            "error": "root mean square error of imputation, entries held out, standardised",
+            "interpolation_error": "the same of linear interpolation in time",
+            "log_density": "mean predictive log-density of entries held out",
+        }
+        return {
+            f"training_held_out_{name}": ((), getattr(found, name), text, "nat" if name == "log_density" else "1")
+            for name, text in words.items()
+        }
+
+    def _file(self, epoch: int) -> Path:
+        """Returns the file of the progress after an epoch, told apart by all that it depends on."""
+        from slds_core.study.provenance import file_hash, settings_hash
+
+        assert self.keep is not None
+        own = self.model_dump(mode="json", exclude={"epochs", "keep"})
+        files = {str(path): file_hash(path) for path in self.input_files()}
+        identities = [registry.identity(kind, _setting(getattr(self, box))[0]) for box, kind in self.boxes.items()]
+        key = settings_hash([own, files, identities, registry.identity("models", "svae")])
+        return Path(self.keep) / f"{key}_{epoch:07d}.eqx"
+
+    def _save(self, progress: Any, records: list[Any]) -> None:
+        """Writes a file to resume from: whole or not at all."""
+        import equinox as eqx
+
+        if self.keep is None:
+            return
+        target = self._file(int(progress.epoch))
+        target.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=target.parent, suffix=".part")
+        try:
+            with os.fdopen(handle, "wb") as stream:
+                eqx.tree_serialise_leaves(stream, (progress, np.array(records, float)))
+            os.replace(temporary, target)
+        finally:
+            if os.path.exists(temporary):
+                os.unlink(temporary)
+
+    def _resume(self, progress: Any) -> tuple[Any, list[Any]]:
+        """Returns the furthest progress that is kept, no further than asked for, and its records; else what was given."""
+        import equinox as eqx
+
+        from slds_core.learning.run import EpochRecord
+
+        if self.keep is None:
+            return progress, []
+        for epoch in range(self.epochs, 0, -1):
+            if (path := self._file(epoch)).is_file():
+                like = progress, np.zeros((epoch, len(EpochRecord._fields)))
+                with open(path, "rb") as stream:
+                    progress, records = eqx.tree_deserialise_leaves(stream, like)
+                return progress, [EpochRecord(*map(float, row)) for row in records]
+        return progress, []
+
+
+def _setting(box: Box) -> tuple[str, dict[str, Any]]:
+    """Returns reference and parameters of a plugin within a plugin's parameters.
+
+    Raises:
+        StudyError: it names no plugin.
+    """
+    if isinstance(box, str):
+        return box, {}
+    if not isinstance(box.get("plugin"), str):
+        raise StudyError(f"expected a plugin's name, or the key 'plugin' and its parameters, found {box!r}")
+    return box["plugin"], {key: value for key, value in box.items() if key != "plugin"}
+
+
+def _make(kind: str, box: Box) -> Any:
+    return registry.make(kind, *_setting(box))
+
+
+def _say(epoch: int, first: int, last: int, bound: float, started: float, said: float) -> float:
+    """Writes a line of progress, now and then, and returns when the last one was written."""
+    now = time.monotonic() - started
+    if now - said < _SAY and epoch < last:
+        return said
+    left = now / (epoch - first) * (last - epoch)
+    print(f"epoch {epoch} of {last}: bound {bound:.4f} nats an entry, {left:.0f} s left", file=sys.stderr, flush=True)
+    return now

@@ -1,0 +1,89 @@
+"""Tables of one's own: three formats, ragged groups, gaps, and errors that name file, column and value."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from slds_core.study import registry
+from slds_core.study.errors import StudyError
+from slds_core.study.file_data import Table
+from slds_core.testing import check_data
+
+
+@pytest.fixture
+def frame():
+    generator = np.random.default_rng(0)
+    table = pd.DataFrame(
+        {
+            "year": [2003, 2001, 2002, 2000, 2001, 2003],
+            "country": ["B", "B", "B", "A", "A", "A"],
+            "output": generator.standard_normal(6),
+            "prices": generator.standard_normal(6),
+        }
+    )
+    table.loc[1, "output"] = np.nan
+    return table
+
+
+def written(frame, path):
+    match path.suffix:
+        case ".csv":
+            frame.to_csv(path, index=False)
+        case ".parquet":
+            frame.to_parquet(path)
+        case ".nc":
+            frame.to_xarray().to_netcdf(path)
+    return path
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet", ".nc"])
+def test_ragged_groups_sorted_by_time_gaps_filled(frame, tmp_path, suffix):
+    if suffix == ".parquet":
+        pytest.importorskip("pyarrow")
+    path = written(frame, tmp_path / f"table{suffix}")
+    found = Table(path=path, time="year", group="country", columns=["output", "prices"]).load()
+    assert found.names == ("A", "B")
+    assert found.lengths == (4, 3)
+    assert found.labels == (("2000", "2001", "2002", "2003"), ("2001", "2002", "2003"))
+    assert not found.observed[0, 2].any()  # 2002 is not in the table
+    np.testing.assert_array_equal(found.observed[1, :3], [[False, True], [True, True], [True, True]])
+    np.testing.assert_allclose(found.original[1, 2], frame.loc[0, ["output", "prices"]].to_numpy(float), rtol=1e-12)
+
+
+def test_one_sequence_in_the_files_order(frame, tmp_path):
+    path = written(frame, tmp_path / "table.csv")
+    found = Table(path=path, columns=["prices"], standardise=False).load()
+    np.testing.assert_allclose(found.values[0, :, 0], frame["prices"], rtol=1e-12)
+
+
+def test_rows_kept_as_they_are(frame, tmp_path):
+    path = written(frame, tmp_path / "table.csv")
+    assert Table(path=path, time="year", group="country", gaps="keep").load().lengths == (3, 3)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "complaint"),
+    [
+        ({"columns": ["outputs"]}, "no column 'outputs'; expected one of: year, country, output, prices"),
+        ({"columns": ["country"]}, "column 'country' holds .*, expected numbers"),
+        ({"time": "year"}, "column 'year': 2001 is given twice"),
+        ({"group": "region"}, "no column 'region'"),
+    ],
+)
+def test_errors_name_file_and_column(frame, tmp_path, parameters, complaint):
+    path = written(frame, tmp_path / "table.csv")
+    with pytest.raises(StudyError, match=rf"table.csv: {complaint}"):
+        Table(path=path, **parameters).load()
+
+
+def test_unknown_format_and_missing_file(tmp_path):
+    (tmp_path / "table.xls").write_text("")
+    with pytest.raises(StudyError, match=r"cannot tell the format by '.xls'; expected one of .csv"):
+        Table(path=tmp_path / "table.xls").load()
+    with pytest.raises(StudyError, match="no such file"):
+        Table(path=tmp_path / "none.csv").load()
+
+
+def test_contract(frame, tmp_path):
+    path = written(frame, tmp_path / "table.csv")
+    check_data(registry.make("data", "table", {"path": str(path), "time": "year", "group": "country"}))

@@ -1,0 +1,212 @@
+"""Global factors: their divergence by quadrature, and natural-gradient steps beside sums over a posterior done by hand."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from problems import as_jax
+from scipy import integrate, stats
+from tolerances import EPS, assert_close
+
+from slds_core.data.synthetic_slds import synthetic_slds
+from slds_core.expfam import mniw, niw
+from slds_core.fixed_point import coordinate_ascent
+from slds_core.learning import ExactEncoder, LinearDecoder, full_batch, prior_factors, training_objective
+from slds_core.learning.coordinate import coordinate_update
+from slds_core.learning.factors import GlobalFactors, divergence, expected_statistics, natural_step, potentials, valid
+from slds_core.learning.training import SVAE
+
+ULPS = 2000  # condition numbers of some hundred, sums over some hundred steps
+
+
+def problem(seed=0, lengths=(30, 12)):
+    series = synthetic_slds(lengths=list(lengths), missing=0.2, seed=seed)
+    batch = full_batch(series)
+    generator = np.random.default_rng(seed)
+    decoder = as_jax(
+        LinearDecoder(generator.standard_normal((5, 2)), generator.standard_normal(5), generator.standard_normal(5))
+    )
+    prior = as_jax(jax.tree.map(np.asarray, prior_factors(2, 3)))
+    start = as_jax(generator.dirichlet(np.ones(3), batch.transitions))
+    return as_jax_batch(batch), decoder, prior, start
+
+
+def as_jax_batch(batch):
+    return type(batch)(as_jax(batch.values), batch.observed, batch.lengths)
+
+
+@jax.jit
+def infer(model, batch, start):
+    parameters = model.parameters(batch)
+    return coordinate_ascent(batch.problem, parameters, start, max_sweeps=400)
+
+
+def converged(seed=0):
+    batch, decoder, prior, start = problem(seed)
+    factors = coordinate_update(prior, batch, *_random_statistics(batch, start))
+    model = SVAE(ExactEncoder(), decoder, factors)
+    return batch, prior, model, infer(model, batch, start)
+
+
+def _random_statistics(batch, start):
+    """Statistics to make the states differ: those of one sweep from a random start."""
+    model = SVAE(ExactEncoder(), problem()[1], problem()[2])
+    posterior = batch.problem.posterior(model.parameters(batch), start)
+    return posterior.gaussian, posterior.discrete
+
+
+def by_hand(batch, prior, posterior):
+    """Prior plus expected sufficient statistics, summed step by step in NumPy."""
+    k, latent = prior.initial.size, prior.first_step.linear.size
+    second, cross, mean = (np.asarray(leaf, np.float64) for leaf in jax.tree.leaves(posterior.gaussian))
+    marginals = np.asarray(posterior.discrete.marginals, np.float64)
+    new = jax.tree.map(lambda leaf: np.array(leaf, np.float64), prior)
+    step = move = 0
+    for length in batch.lengths:
+        new.first_step.precision[...] += second[step]
+        new.first_step.linear[...] += mean[step]
+        new.first_step.quadratic[...] += 1
+        new.first_step.log_determinant[...] += 1
+        for t in range(length - 1):
+            inputs = np.block([[second[step + t], mean[step + t][:, None]], [mean[step + t][None], np.ones((1, 1))]])
+            both = np.concatenate([cross[move + t], mean[step + t + 1][None]])
+            for state in range(k):
+                weight = marginals[move + t, state]
+                new.dynamics.precision[state] += weight * second[step + t + 1]
+                new.dynamics.cross[state] += weight * both
+                new.dynamics.quadratic[state] += weight * inputs
+                new.dynamics.log_determinant[state] += weight
+        step, move = step + length, move + length - 1
+    assert new.dynamics.quadratic.shape == (k, latent + 1, latent + 1)
+    new.initial[...] += np.asarray(posterior.discrete.initial).sum(0)
+    new.transition[...] += np.asarray(posterior.discrete.transition).sum(0)
+    return new
+
+
+def test_natural_parameters_and_back():
+    factors = converged()[2].factors
+    first = niw.natural_parameters(niw.distribution(factors.first_step))
+    assert_close(first, factors.first_step, ulps=ULPS)
+    moves = jax.vmap(lambda own: mniw.natural_parameters(mniw.distribution(own)))(factors.dynamics)
+    assert_close(moves, factors.dynamics, ulps=ULPS)
+
+
+def test_coordinate_update_by_hand():
+    batch, prior, _, inference = converged()
+    posterior = inference.posterior
+    assert_close(
+        coordinate_update(prior, batch, posterior.gaussian, posterior.discrete),
+        by_hand(batch, prior, posterior),
+        ulps=ULPS,
+    )
+
+
+@pytest.mark.parametrize("rate", [1.0, 0.25])
+def test_natural_step_at_a_fixed_point_is_the_coordinate_update(rate):
+    """With the exact encoder no adjoint is needed (envelope theorem): the plain derivative at the fixed point will do."""
+    batch, prior, model, inference = converged()
+
+    def bound(statistics):
+        parameters = model.local(batch, statistics)
+        posterior = batch.problem.posterior(parameters, inference.state)
+        return training_objective(model.decoder, batch)(parameters, posterior)
+
+    gradient = jax.grad(bound)(expected_statistics(model.factors))
+    stepped, size = natural_step(model.factors, prior, gradient, rate)
+    assert float(size) == rate
+    target = by_hand(batch, prior, inference.posterior)
+    expected = jax.tree.map(lambda old, new: (1 - rate) * np.asarray(old) + rate * new, model.factors, target)
+    # both rest on a fixed point that is off by rounding, amplified by one over one minus its rate
+    assert_close(stepped, expected, ulps=1e5)
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_alternating_with_inference_never_lowers_the_bound(seed):
+    batch, prior, model, inference = converged(seed)
+    bounds = []
+    for _ in range(5):
+        inference = infer(model, batch, inference.state)
+        objective = training_objective(model.decoder, batch)(model.parameters(batch), inference.posterior)
+        bounds.append(float(objective - divergence(model.factors, prior)))
+        factors = coordinate_update(prior, batch, inference.posterior.gaussian, inference.posterior.discrete)
+        model = SVAE(model.encoder, model.decoder, factors)
+    assert bounds[-1] > bounds[0] + 0.1
+    assert np.min(np.diff(bounds)) > -1e4 * EPS * np.max(np.abs(bounds))
+
+
+def test_divergence_from_itself_is_zero_and_its_derivative_is_the_fisher_product():
+    _, prior, model, _ = converged()
+    nats = abs(float(divergence(model.factors, prior)))
+    assert abs(float(divergence(prior, prior))) <= ULPS * EPS * nats
+    difference = jax.tree.map(jnp.subtract, model.factors, prior)
+    _, fisher = jax.jvp(expected_statistics, (model.factors,), (difference,))
+    gradient = jax.grad(divergence)(model.factors, prior)
+    # compared by inner products with a direction: gradients with respect to symmetric matrices are not unique
+    left = sum(jnp.vdot(a, b) for a, b in zip(jax.tree.leaves(gradient), jax.tree.leaves(difference), strict=True))
+    right = sum(jnp.vdot(a, b) for a, b in zip(jax.tree.leaves(fisher), jax.tree.leaves(difference), strict=True))
+    assert_close(left, right, ulps=1e5)
+
+
+def test_divergence_by_quadrature():
+    """One latent dimension and one state: gamma, normal and beta densities, integrated numerically."""
+
+    def normal_gamma(scale, location, strength, degrees):
+        gamma = stats.gamma(degrees / 2, scale=2 / scale)
+        return gamma, lambda precision: stats.norm(location, 1 / np.sqrt(strength * precision))
+
+    def kl(one, other):
+        (gamma, normal), (gamma_p, normal_p) = normal_gamma(*one), normal_gamma(*other)
+
+        def given(precision):
+            q, p = normal(precision), normal_p(precision)
+            inside = np.log(p.std() / q.std()) + (q.var() + (q.mean() - p.mean()) ** 2) / (2 * p.var()) - 0.5
+            return gamma.pdf(precision) * (gamma.logpdf(precision) - gamma_p.logpdf(precision) + inside)
+
+        return integrate.quad(given, 0, np.inf, epsabs=1e-12, epsrel=1e-12)[0]
+
+    def factors(scale, location, strength, degrees):
+        first = niw.NormalInverseWishart(
+            np.array([[scale]]), np.array([location]), np.array(strength), np.array(degrees)
+        )
+        # the offset's factor has a precision of its own, the same in both: it does not count
+        moves = mniw.MatrixNormalInverseWishart(
+            np.array([[[scale]]]),
+            np.array([[[location, 0.0]]]),
+            np.array([np.diag([strength, 1.0])]),
+            np.array([degrees]),
+        )
+        first, moves = as_jax((first, moves))
+        return GlobalFactors(
+            niw.natural_parameters(first),
+            jax.vmap(mniw.natural_parameters)(moves),
+            as_jax(np.ones(1)),
+            as_jax(np.ones((1, 1))),
+        )
+
+    one, other = (1.3, 0.4, 2.0, 4.5), (0.8, -0.3, 0.7, 3.0)
+    expected = 2 * kl(one, other)  # the first step's and the transition's factors are the same here
+    np.testing.assert_allclose(divergence(factors(*one), factors(*other)), expected, rtol=max(1e-9, 500 * EPS))
+
+
+def test_a_step_that_leaves_the_family_is_shortened():
+    _, prior, model, _ = converged()
+    away = jax.tree.map(lambda leaf: -3 * leaf, model.factors)
+    stepped, size = natural_step(model.factors, prior, away, 1.0)
+    assert 0 < float(size) < 1
+    assert bool(valid(stepped))
+
+
+def test_potentials_are_those_of_the_factors():
+    _, _, model, _ = converged()
+    factors = model.factors
+    from slds_core.models.slds import RecognitionPotentials, expected_potentials
+
+    recognition = RecognitionPotentials(jnp.zeros((2, 30, 2, 2)), jnp.zeros((2, 30, 2)))
+    expected = expected_potentials(
+        recognition,
+        niw.distribution(factors.first_step),
+        jax.vmap(mniw.distribution)(factors.dynamics),
+        factors.initial,
+        factors.transition,
+    )
+    assert_close(potentials(expected_statistics(factors), recognition), expected, ulps=ULPS)

@@ -1,0 +1,154 @@
+"""Training runs: resumed exactly, stopped by name, the same whatever comes after; and the plugin that trains."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from tolerances import DTYPE
+
+from slds_core.data.synthetic_slds import synthetic_slds
+from slds_core.fixed_point import coordinate_ascent
+from slds_core.gradients import fisher_cg, one_step, unrolled
+from slds_core.learning import Learner, full_batch, prior_factors, warm_start
+from slds_core.learning.encoder import imitating, imitating_network
+from slds_core.learning.imputation import hold_out, imputation, interpolate
+from slds_core.learning.run import NonFinite, Run
+from slds_core.learning.training import SVAE
+from slds_core.study import registry
+from slds_core.study.configuration import read_configuration
+from slds_core.study.errors import StudyError
+from slds_core.study.stages.build_model import build_model
+from slds_core.study.svae import SVAE as Plugin
+
+SERIES = synthetic_slds(lengths=[12, 7, 12], missing=0.1, channels=3)
+TINY = {
+    "data": {"plugin": "synthetic_slds", "lengths": [12, 7, 12], "channels": 3},
+    "states": 2,
+    "batch": 2,
+    "inference": {"plugin": "coordinate_ascent", "max_sweeps": 100, "tolerance": 1e-9},
+}
+
+
+def infer(problem, parameters, state):
+    return coordinate_ascent(
+        problem, parameters, state, max_sweeps=200, tolerance=1e-10 if jnp.float64 == DTYPE else 1e-5
+    )
+
+
+ESTIMATORS = {
+    "fisher_cg": (lambda *a: fisher_cg(*a, tolerance=1e-8), True),
+    "one_step": (one_step, True),
+    "unrolled": (lambda *a: unrolled(*a, sweeps=5), False),
+}
+
+
+def begin(estimator="fisher_cg", encoder="linear", **options):
+    estimate, at_fixed_point = ESTIMATORS[estimator]
+    prior = prior_factors(2, 2)
+    batch = full_batch(SERIES)
+    start = warm_start(batch, prior, restarts=1, iterations=5)
+    networks = {"linear": imitating(start.decoder)}
+    if encoder == "mlp":
+        networks["mlp"] = imitating_network(start.decoder, batch.values, batch.observed, 8, jax.random.key(0), steps=50)
+    learner = Learner(infer, estimate, at_fixed_point, prior, optax.adam(options.pop("rate", 1e-2)), 0.3)
+    run = Run(learner, SERIES, batch_size=2, seed=1)
+    return run, run.begin(SVAE(networks[encoder], start.decoder, start.factors), start.marginals)
+
+
+@pytest.mark.parametrize(
+    ("estimator", "encoder"), [("fisher_cg", "linear"), ("unrolled", "linear"), ("one_step", "mlp")]
+)
+def test_training_raises_the_bound(estimator, encoder):
+    run, progress = begin(estimator, encoder)
+    bounds = []
+    for _ in range(15):
+        progress, record = run.epoch(progress)
+        bounds.append(record.bound)
+        assert record.unsolved == 0
+    assert bounds[-1] > bounds[0] + 0.05
+    assert 1 <= record.effective_states <= 2 + 1e-6
+
+
+def test_states_of_batches_return_to_the_datas_order():
+    run, progress = begin()
+    marginals = run.marginals(progress)
+    again = run.begin(progress.model, marginals)
+    assert marginals.shape == (28, 2)
+    for a, b in zip(again.states, progress.states, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_the_first_bad_quantity_is_named():
+    run, progress = begin(rate=float("nan"))
+    with pytest.raises(NonFinite, match=r"epoch 1, batch \d: the encoder and decoder held a NaN .* inference ended as"):
+        run.epoch(progress)
+
+
+def test_killed_and_resumed_is_uninterrupted(tmp_path):
+    """Files are kept every ten epochs and at the end: the run of 12 goes on from that of 10, which went on from that of 3."""
+    straight = Plugin(**TINY, epochs=12).build()
+    for epochs in (3, 11, 12):
+        resumed = Plugin(**TINY, epochs=epochs, keep=str(tmp_path)).build()
+    for a, b in zip(jax.tree.leaves(straight[1:3]), jax.tree.leaves(resumed[1:3]), strict=True):
+        np.testing.assert_array_equal(a, b)
+    np.testing.assert_array_equal(straight.extra["training_bound"][1], resumed.extra["training_bound"][1])
+    assert len(list(tmp_path.glob("*.eqx"))) == 4  # after 3, 10, 11 and 12 epochs
+    Plugin(**TINY, epochs=3, seed=1, keep=str(tmp_path)).build()  # another run does not take them up
+    assert len(list(tmp_path.glob("*.eqx"))) == 5
+    assert not list(tmp_path.glob("*.part"))
+
+
+def test_what_was_learnt_is_in_the_models_file(tmp_path):
+    settings = {"plugin": "svae", "parameters": TINY | {"epochs": 2, "held_out": 0.2}}
+    build_model("learnt", settings, "float64", tmp_path / "model.nc")
+    again = registry.make(
+        "models", "netcdf", {"path": str(tmp_path / "model.nc")}
+    ).build()  # a trained model is a model file
+    assert again.problem.lengths == (12, 7, 12)
+    from slds_core.study import store
+
+    found = store.read(tmp_path / "model.nc", "model")
+    assert found["training_bound"].shape == (2,)
+    assert found["training_held_out_error"] > 0
+
+
+def study(**changes):
+    return {
+        "models": {"learnt": {"plugin": "svae"} | TINY | changes},
+        "inference": {"converged": {"plugin": "newton_cg"}},
+        "objective": {"plugin": "elbo"},
+    }
+
+
+def test_a_list_of_epochs_is_an_audit_along_training(tmp_path):
+    table = {"plugin": "table", "path": "data.csv"}
+    (tmp_path / "data.csv").write_text("a,b\n1,2\n2,3\n3,5\n")
+    found = read_configuration(study(data=table, epochs=[0, 10], gradient=["one_step", "fisher_cg"]), folder=tmp_path)
+    assert list(found.models) == [
+        f"learnt_epochs_{epochs}_gradient_{gradient}" for epochs in (0, 10) for gradient in ("one_step", "fisher_cg")
+    ]
+    assert found.models["learnt_epochs_0_gradient_one_step"].parameters["data"]["path"] == str(tmp_path / "data.csv")
+
+
+def test_errors_in_nested_plugins_are_told():
+    with pytest.raises(StudyError, match="data: no plugin 'macrodat' among data; did you mean 'macrodata'"):
+        read_configuration(study(data="macrodat"))
+    with pytest.raises(StudyError, match="data: expected a plugin's name, or the key 'plugin'"):
+        read_configuration(study(data={"lengths": [3]}))
+    with pytest.raises(StudyError, match="gradient: unknown key 'toleranc'; did you mean 'tolerance'"):
+        read_configuration(study(gradient={"plugin": "fisher_cg", "toleranc": 1}))
+
+
+def test_interpolation_and_imputation_by_hand():
+    values = np.array([[0.0, 1.0], [9.0, 9.0], [4.0, 3.0], [9.0, 9.0]])
+    observed = np.array([[True, False], [False, False], [True, False], [False, False]])
+    straight = interpolate(values, observed)
+    np.testing.assert_array_equal(straight, [[0, 0], [2, 0], [4, 0], [4, 0]])
+    held = np.array([[False, False], [True, False], [False, False], [True, False]])
+    found = imputation(values, held, np.full((4, 2), 8.0), np.full((4, 2), 2.0), straight)
+    assert found.error == 1
+    assert found.interpolation_error == pytest.approx(np.sqrt((7**2 + 5**2) / 2))
+    assert found.log_density == pytest.approx(-0.5 * (np.log(4 * np.pi) + 0.5))
+    chosen = hold_out(np.ones((1, 1000, 10), bool), 0.2, 0)
+    assert chosen.mean() == pytest.approx(0.2, abs=0.02)
