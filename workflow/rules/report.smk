@@ -28,9 +28,10 @@ rule report:
     resources:
         **needs("report", mem_mb=4000, runtime=15),
     params:
-        title=shlex.quote(STUDY.title),
+        # functions, since Snakemake takes braces in a string for wildcards
+        title=lambda wildcards: shlex.quote(STUDY.title),
         # what a command line adds to the configuration is in no file, so the files would not tell what is missing
-        config=(
+        config=lambda wildcards: (
             ""
             if workflow.config_settings.config
             else shlex.join(f"--config={path}" for path in workflow.configfiles)
