@@ -87,8 +87,8 @@ def compare(
 
 @app.command(rich_help_panel=STAGES)
 def report(
-    files: Annotated[list[Path], typer.Argument(help="NetCDF files of a study, or its folder of results.")],
     output: Output,
+    files: Annotated[list[Path], typer.Argument(help="NetCDF files of a study, or its folder of results.")] = [],
     title: Annotated[str, typer.Option(help="Heading of the report; the configuration's if left out.")] = "",
     figures: Annotated[Path | None, typer.Option(help="Folder for the figures as SVG, PDF and CSV.")] = None,
     logs: Annotated[Path | None, typer.Option(help="The jobs' logs: why a result is missing.")] = None,

@@ -4,6 +4,7 @@ import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Annotated
 
 import typer
@@ -38,6 +39,8 @@ def run(
     if {"-n", "--dry-run", "--dryrun"} & set(context.args):  # looks, and may do so beside a run
         raise typer.Exit(_status(command))
     with claim(Path()) as ours:
+        for folder in ("log", "benchmark"):
+            _writable(Path("results") / folder)
         if ours.abandoned:
             subprocess.run([*command, "--unlock"], check=False, capture_output=True, pass_fds=[ours.descriptor])
         status = _status(command, ours.descriptor)
@@ -84,6 +87,16 @@ def _existing(config: Path) -> Path:
     if not config.is_file():
         raise StudyError(f"{config}: no such file; name the study's configuration, such as 'slds run --config FILE'")
     return config
+
+
+def _writable(folder: Path) -> None:
+    """Refuses a folder that every job would fail for, after its work is done."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise StudyError(f"{folder}: cannot be written, and every job writes there: {error.strerror}") from error
 
 
 def _status(command: list[str], *inherited: int) -> int:

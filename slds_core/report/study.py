@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from slds_core.report.load import Absence, ModelResults
 from slds_core.study import store
@@ -12,6 +13,7 @@ from slds_core.study.configuration import read_files
 from slds_core.study.errors import StudyError
 from slds_core.study.provenance import file_hash
 from slds_core.study.schema import Configuration
+from slds_core.study.stages.compare import compare
 
 _ORDER = ("model", "inference", "residual", "gradient", "comparison")
 _RULES = {
@@ -21,6 +23,7 @@ _RULES = {
     "gradient": "gradient",
     "comparison": "compare",
 }
+_COMPARISON = ("comparison", "comparison")
 _TAIL = 12  # lines of a log
 _DONE = re.compile(rf"^({'|'.join(_RULES.values())}) ")  # the last line of a job that ended well
 
@@ -78,7 +81,8 @@ def gather(
     """Returns the study in files, or in folders of results, as far as it has come.
 
     A file that cannot be used is a failed result. A result is known to be absent if the configuration asks for it, if it left a log,
-    or if another model in the same folder has it.
+    or if another model in the same folder has it. Where a comparison is absent because gradients are, those that are there are
+    compared by the references that the configuration names.
 
     Args:
         places: NetCDF files, in any order, and folders of results.
@@ -86,7 +90,7 @@ def gather(
         configuration: the study's configuration, to compare the files with.
 
     Raises:
-        StudyError: there is no file that can be used, or the configuration cannot.
+        StudyError: there is no file that can be used, nor a configuration to say what should be there; or that cannot be used.
     """
     folders = [place for place in places if place.is_dir()]
     logs = logs or next((place / "log" for place in folders), None)
@@ -94,25 +98,52 @@ def gather(
     paths = [path for place in places for path in (_files(place) if place.is_dir() else [place])]
     checked = read_files(configuration) if configuration else None
     results: dict[str, ModelResults] = {name: ModelResults(name) for name in (checked.models if checked else ())}
-    files, damaged = [], {}
+    files, damaged, gradients = [], {}, {}
     for path in paths:
         try:
             dataset = store.read_any(path)
         except StudyError as error:
             damaged[_place(path)] = str(error)
             continue
-        results.setdefault(dataset.attrs["model"], ModelResults(dataset.attrs["model"])).add(dataset)
+        model = dataset.attrs["model"]
+        results.setdefault(model, ModelResults(model)).add(dataset)
+        if dataset.attrs["slds_kind"] == "gradient":
+            gradients.setdefault(model, []).append(path)
         files.append(StudyFile("/".join(path.parts[-3:]), file_hash(path)))
-    if not files:
+    if not files and not (checked and not damaged):
         raise StudyError("; ".join(damaged.values()) or "no files to report on")
-    asked = _asked(checked) if checked else _crossed(results) if folders else []
-    for result in dict.fromkeys([*asked, *damaged, *_logged(logs)]):
+    # what a study no longer asks for may have left a log all the same
+    asked = [*_asked(checked)] if checked else [*(_crossed(results) if folders else ()), *_logged(logs)]
+    for result in dict.fromkeys([*asked, *damaged]):
         model, kind, setting = result
         found = results.setdefault(model, ModelResults(model))
         if (kind, setting) not in found.absent and not _has(found, kind, setting):
             found.absent[kind, setting] = _absence(result, damaged.get(result), logs)
+    if checked:
+        for model, paths in gradients.items():
+            _compare_some(results[model], paths, checked.references)
     sources = {path.name: path.read_text(encoding="utf-8") for path in configuration or ()}
     return Study(results, files, list(_jobs(benchmarks)), checked, sources)
+
+
+def _compare_some(found: ModelResults, gradients: list[Path], references: list[str]) -> None:
+    """Compares the gradients that are there, where some are not and the comparison of all is not for that reason.
+
+    Nothing is compared where none of the study's references is there: any other would be a judge that nobody chose.
+    """
+    lacking = any(kind == "gradient" and why.state != "skipped" for (kind, _), why in found.absent.items())
+    present = [name for name in references if name in found.gradient]
+    if _COMPARISON not in found.absent or not lacking or (references and not present):
+        return
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "comparison.nc"
+        try:
+            compare(gradients, present, path)
+        except StudyError as error:
+            found.absent[_COMPARISON] = Absence("failed", str(error))
+            return
+        found.add(store.read(path, "comparison"))
+    found.absent[_COMPARISON] = Absence("missing", "not all gradients are there; this report compares those that are")
 
 
 def _files(folder: Path) -> list[Path]:
@@ -190,7 +221,9 @@ def _absence(result: Result, damage: str | None, logs: Path | None) -> Absence:
         return Absence("failed", damage, log)
     if last and not _DONE.match(last):
         return Absence("failed", last, log)
-    return Absence("missing", "it ran, but its file is not there" if last else "it has not run", log)
+    return Absence(
+        "missing", "it ran before, but its file is not there or out of date" if last else "it has not run", log
+    )
 
 
 def _jobs(folder: Path | None) -> Iterator[Job]:

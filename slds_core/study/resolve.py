@@ -14,6 +14,7 @@ from slds_core.study.schema import Configuration, GradientSetting, Setting
 from slds_core.study.yaml_file import KeyPath
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
+_TAKEN = ("benchmark", "figures", "log", "report.html")  # what else lies beside the models' folders
 
 
 @dataclass
@@ -41,6 +42,8 @@ class _Section:
                     f"{shown}a name may hold up to 100 letters, digits, '_', '-' and '.', and becomes a file name",
                 )
             ]
+        if place[0] == "models" and name.lower() in _TAKEN:
+            return [Problem(place, f"results/{name} is taken; expected a name other than {', '.join(_TAKEN)}")]
         return []
 
 
@@ -165,8 +168,10 @@ def _check(kind: str, place: KeyPath, setting: Setting) -> list[Problem]:
         plugin = registry.make(kind, setting.plugin, setting.parameters)
     except StudyError as error:
         return [Problem(place, str(error))]
-    missing = [file for file in _input_files(plugin) if not Path(file).is_file()]
-    return [Problem(place, f"{file}: no such file") for file in missing]
+    files = _input_files(plugin)
+    problems = [Problem(place, f"{file}: no such file") for file in files if not Path(file).is_file()]
+    braced = [file for file in files if set("{}") & set(str(file))]
+    return problems + [Problem(place, f"{file}: Snakemake fills in braces; expected a path without") for file in braced]
 
 
 def _check_start(place: KeyPath, setting: GradientSetting, inference: _Section) -> list[Problem]:

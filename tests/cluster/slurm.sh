@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# A SLURM of one node on this machine, for the tests: slurm.sh start FOLDER, slurm.sh stop FOLDER.
+# A SLURM of one node on this machine, for the tests: slurm.sh start FOLDER, slurm.sh stop FOLDER;
+# slurm.sh lose FOLDER kills the node's daemon and what runs on it, slurm.sh revive FOLDER starts it anew.
 # Needs root and Debian's packages, which it installs where they are missing. Leaves a machine that has a SLURM of its own alone.
 set -euo pipefail
 
@@ -54,6 +55,9 @@ SelectType=select/cons_tres
 SelectTypeParameters=CR_Core_Memory
 SchedulerParameters=batch_sched_delay=0,sched_interval=1,bf_interval=1
 MinJobAge=3600
+SlurmdTimeout=10
+OverTimeLimit=0
+KillWait=2
 ReturnToService=2
 NodeName=$host NodeAddr=127.0.0.1 CPUs=$cpus RealMemory=$memory State=UNKNOWN
 PartitionName=short Nodes=$host Default=YES MaxTime=60 State=UP
@@ -97,5 +101,23 @@ stop() {
   return 0
 }
 
-[[ $# == 2 && ($1 == start || $1 == stop) ]] || { echo "usage: $0 start|stop FOLDER" >&2; exit 2; }
+# the daemon and all that descends from it, as when a machine loses its power
+lose() {
+  local pids=("$(<"$1/slurmd.pid")") children=() steps
+  # a step's daemon is no child of the node's, and the only SLURM here is the test's
+  steps=$(pgrep -x slurmstepd || true)
+  pids+=($steps)
+  for ((i = 0; i < ${#pids[@]}; i++)); do
+    mapfile -t children < <(pgrep -P "${pids[i]}" || true)
+    pids+=("${children[@]}")
+  done
+  kill -9 "${pids[@]}" 2>/dev/null || true
+}
+
+revive() {
+  slurmd
+  scontrol update "NodeName=$(hostname -s)" State=RESUME 2>/dev/null || true
+}
+
+[[ $# == 2 && $1 =~ ^(start|stop|lose|revive)$ ]] || { echo "usage: $0 start|stop|lose|revive FOLDER" >&2; exit 2; }
 "$1" "$(realpath -m "$2")"

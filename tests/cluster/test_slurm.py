@@ -4,6 +4,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -67,7 +68,7 @@ def through_slurm(folder: Path, *arguments: str) -> tuple[int, str]:
 def submitted() -> list[dict[str, str]]:
     """What SLURM knows of every job so far, oldest first."""
     shown = subprocess.run(["scontrol", "show", "job", "--oneliner"], capture_output=True, text=True, check=True).stdout
-    jobs = [dict(re.findall(r"([\w/]+)=(\S*)", line)) for line in shown.splitlines()]
+    jobs = [dict(re.findall(r"([\w/]+)=(\S*)", line)) for line in shown.splitlines() if "JobId=" in line]
     return sorted(jobs, key=lambda job: int(job["JobId"]))
 
 
@@ -104,6 +105,74 @@ def test_jobs_write_nowhere_else(study):
     assert {path.name for path in study.iterdir()} == {"results", ".cache", ".snakemake", "config.yaml", "output"}
     assert {path.name for path in (study / ".cache").iterdir()} == {"jax", "matplotlib"}
     assert len(list((study / ".cache" / "jax").iterdir())) == 1  # one type of node
+
+
+OWN = """
+import time
+import numpy as np
+from slds_core.plugins.gradients import FisherCG
+
+class Needy(FisherCG):
+    \"\"\"Takes some three gigabytes, long enough for SLURM to notice.\"\"\"
+    def estimate(self, problem, objective, parameters, state):
+        hoard = np.ones(325_000_000)
+        time.sleep(8)
+        del hoard
+        return super().estimate(problem, objective, parameters, state)
+
+class Endless(FisherCG):
+    \"\"\"Never ends.\"\"\"
+    def estimate(self, problem, objective, parameters, state):
+        time.sleep(3600)
+"""
+
+
+def with_own(folder: Path, plugin: str, **resources: int) -> None:
+    """A study with one gradient more, of a plugin that behaves badly."""
+    content = yaml.safe_load(studies.SMALL.read_text())
+    content |= {"plugins": ["own.py"], "resources": {"gradient": resources}}
+    content["gradients"] = {"fisher_cg": content["gradients"]["fisher_cg"], "own": {"plugin": plugin, "at": "newton"}}
+    content["references"] = ["fisher_cg"]
+    (folder / "config.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
+    (folder / "own.py").write_text(OWN)
+
+
+def test_want_of_memory_is_met_by_a_second_attempt(slurm, tmp_path):
+    with_own(tmp_path, "needy", mem_mb=2000)
+    known = len(submitted())
+    status, output = through_slurm(tmp_path)
+    assert status == 0, output
+    asked = [job["MinMemoryNode"] for job in submitted()[known:] if "gradient_wildcards_tiny_own" in job["Comment"]]
+    assert asked == ["2000M", "4000M"]
+
+
+def test_a_job_over_its_time_limit_is_told_and_the_rest_finishes(slurm, tmp_path):
+    with_own(tmp_path, "endless", runtime=1)
+    status, output = through_slurm(tmp_path, "--retries", "0")
+    assert status == 1
+    assert "TIMEOUT" in output
+    assert (tmp_path / "results" / "tiny" / "gradient" / "fisher_cg.nc").exists()
+    page = (tmp_path / "results" / "report.html").read_text()
+    assert "not all gradients are there; this report compares those that are" in page
+
+
+def test_a_node_is_lost_during_a_run(local, slurm, tmp_path):
+    shutil.copy(studies.SMALL, tmp_path / "config.yaml")
+    process = studies.start(tmp_path, "--profile", "slurm", *PROMPT, *NO_ACCOUNTS)
+    end = time.monotonic() + 120
+    while not (tmp_path / "results" / "tiny" / "model.nc").exists() or "RUNNING" not in {
+        job["JobState"] for job in submitted()
+    }:
+        assert time.monotonic() < end, process.output.read_text()
+        time.sleep(0.2)
+    time.sleep(5)  # jobs are at work
+    subprocess.run([SCRIPT, "lose", slurm], check=True, timeout=60)
+    time.sleep(2)
+    subprocess.run([SCRIPT, "revive", slurm], check=True, timeout=60)
+    process.wait(studies.LIMIT)
+    status, output = through_slurm(tmp_path)  # whatever became of the run, the same command ends it
+    assert status == 0, output
+    studies.assert_same_numbers(local, tmp_path)
 
 
 @pytest.mark.skipif(find_spec("snakemake_executor_plugin_slurm") is not None, reason="the plugin is installed")

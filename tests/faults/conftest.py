@@ -34,8 +34,17 @@ def folder(tmp_path) -> Path:
 @pytest.fixture
 def small_disk(folder):
     """The study's results on a disk of their own, and a function that mounts it anew with other options."""
-    place = folder / "results"
-    place.mkdir()
+    yield from disk(folder / "results")
+
+
+@pytest.fixture
+def log_disk(folder):
+    """The same for the jobs' logs alone."""
+    yield from disk(folder / "results" / "log")
+
+
+def disk(place: Path):
+    place.mkdir(parents=True)
 
     def mount(options: str) -> None:
         done = subprocess.run(["mount", "-t", "tmpfs", "-o", options, "none", place], capture_output=True, check=False)

@@ -14,7 +14,7 @@ from slds_core.study import store
 
 pytestmark = pytest.mark.slow
 
-MOMENTS = 5
+MOMENTS = 20
 
 
 def begun(folder: Path) -> set[str]:
@@ -31,17 +31,50 @@ def wait_until(happened, limit: float = 120) -> None:
         time.sleep(0.05)
 
 
-@pytest.mark.parametrize("seed", range(MOMENTS))
-def test_killed_at_a_random_moment(reference, folder, seed):
-    seconds = float((reference / "seconds").read_text())
-    process = studies.start(folder)
-    time.sleep(random.Random(seed).uniform(0.1, 0.95) * seconds)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-    for path in studies.files(folder).values():
-        store.read_any(path)  # whole, or not there
-    unfinished = begun(folder)
-    finished = {name: when for name, when in studies.modified(folder).items() if name not in unfinished}
+def processes(top: int) -> list[int]:
+    """A process and all that descend from it."""
+    found = [top]
+    for parent in found:
+        for thread in Path(f"/proc/{parent}/task").glob("*/children"):
+            try:
+                found += map(int, thread.read_text().split())
+            except OSError:  # ended meanwhile
+                continue
+    return found
+
+
+def jobs(top: int) -> list[int]:
+    """The jobs that compute at the moment, by their command line."""
+    return [pid for pid in processes(top) if {b"slds_core.cli", b"--output"} <= set(command(pid).split(b"\0"))]
+
+
+def command(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
+
+
+@pytest.mark.parametrize("first", range(0, MOMENTS, MOMENTS // 4))
+def test_killed_at_random_moments(reference, folder, first):
+    """Twenty moments in all, five of each study: every kill hits what the last one left. Half kill a job, half everything."""
+    seconds, finished = float((reference / "seconds").read_text()), {}
+    for seed in range(first, first + MOMENTS // 4):
+        draw = random.Random(seed)
+        process = studies.start(folder)
+        time.sleep(draw.uniform(0.1, 0.5) * seconds)
+        if seed % 2:
+            for job in jobs(process.pid)[:1]:
+                os.kill(job, signal.SIGKILL)
+            process.wait(studies.LIMIT)
+        else:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        for path in studies.files(folder).values():
+            store.read_any(path)  # whole, or not there
+        there, unfinished = studies.modified(folder), begun(folder)
+        assert {name: there.get(name) for name in finished} == finished  # not computed again
+        finished = {name: when for name, when in there.items() if name not in unfinished}
 
     status, output = studies.run(folder)
     assert status == 0, output

@@ -79,6 +79,25 @@ def test_results_that_may_not_be_written(reference, folder, small_disk):
     assert studies.run(folder, "results/tiny/model.nc")[0] == 0
 
 
+def test_logs_that_may_not_be_written(reference, folder, log_disk):
+    log_disk("ro")
+    status, output = studies.run(folder, "results/tiny/model.nc")
+    assert status == 1
+    assert "slds run: results/log: cannot be written, and every job writes there: Read-only file system" in output
+    assert not (folder / "results" / "tiny").exists()
+    log_disk("remount,rw")
+    assert studies.run(folder, "results/tiny/model.nc")[0] == 0
+
+
+@pytest.mark.parametrize("name", ["log", "benchmark"])
+def test_a_file_where_logs_or_benchmarks_should_be(folder, name):
+    (folder / "results").mkdir()
+    (folder / "results" / name).write_text("")
+    status, output = studies.run(folder)
+    assert status == 1
+    assert f"slds run: results/{name}: cannot be written, and every job writes there: File exists" in output
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="the superuser may write anywhere")
 def test_a_folder_that_may_not_be_written(folder, tmp_path_factory):
     folder.chmod(0o500)

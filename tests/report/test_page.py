@@ -3,11 +3,13 @@
 import csv
 import io
 import re
+import shutil
 from dataclasses import replace
 from urllib.parse import unquote
 
 import html5lib
 import pytest
+import yaml
 from markupsafe import Markup, escape
 from small_study import CONFIGURATION, NASTY
 
@@ -80,6 +82,47 @@ def test_absences_without_a_configuration_come_from_logs_and_other_models(folder
     absent = {result: absence.state for result, absence in gather([folder / "results"]).absent}
     assert absent["tiny", "gradient", "richardson"] == "failed"
     assert (NASTY, "inference", "newton") in absent
+
+
+@pytest.fixture
+def uncompared(folder, tmp_path):
+    """The study without its comparison, and a configuration of it that a test may change."""
+    shutil.copytree(folder / "results" / "tiny", tmp_path / "results" / "tiny")
+    (tmp_path / "results" / "tiny" / "comparison.nc").unlink()
+    return tmp_path
+
+
+def gathered(folder, references):
+    (folder / "config.yaml").write_text(yaml.safe_dump(CONFIGURATION | {"references": references}))
+    return gather([folder / "results"], configuration=[folder / "config.yaml"]).results["tiny"]
+
+
+def test_gradients_that_are_there_are_compared_where_others_are_not(uncompared):
+    found = gathered(uncompared, ["richardson", "fisher_cg"])
+    assert set(found.comparison["estimator"].values) == {"unrolled", "fisher_cg"}
+    assert list(found.comparison["reference"].values) == ["fisher_cg"]
+    assert "compares those that are" in found.absent["comparison", "comparison"].reason
+
+
+def test_no_judge_is_chosen_in_place_of_the_studys_own(uncompared):
+    assert gathered(uncompared, ["richardson"]).comparison is None
+
+
+def test_a_log_of_what_the_study_no_longer_asks_for_is_not_missed(folder):
+    log = folder / "results" / "log" / "tiny" / "gradient" / "given_up.log"
+    log.write_text("slds gradient: failed\n")
+    try:
+        study = gather([folder / "results"], configuration=[folder / "config.yaml"])
+        assert ("gradient", "given_up") not in study.results["tiny"].absent
+    finally:
+        log.unlink()
+
+
+def test_a_study_of_which_nothing_is_there_is_told_by_its_configuration(folder, tmp_path):
+    write_report([], tmp_path / "report.html", "", None, configuration=[folder / "config.yaml"])
+    assert "it has not run" in (tmp_path / "report.html").read_text()
+    with pytest.raises(StudyError, match="no files to report on"):
+        gather([])
 
 
 def test_a_damaged_file_is_a_failed_result(folder, tmp_path):

@@ -27,12 +27,20 @@ COMPILED = shlex.quote(os.path.join(CACHE, "jax", node_type()))
 FLAGS = shlex.quote(
     f"--xla_backend_optimization_level=1 {os.environ.get('XLA_FLAGS', '')}".strip()
 )
-shell.prefix(
+
+
+def literal(text):
+    """A text in which Snakemake finds nothing to fill in."""
+    return text.replace("{", "{{").replace("}", "}}")
+
+
+PREFIX = (
     f'slds() ( exec {shlex.quote(sys.executable)} -m slds_core.cli "$@" ); '
     f"export XLA_FLAGS={FLAGS} JAX_COMPILATION_CACHE_DIR={COMPILED} JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS=0 "
     f"MPLCONFIGDIR={shlex.quote(os.path.join(CACHE, 'matplotlib'))} NPROC=$OMP_NUM_THREADS "
     "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES=-1 TF_CPP_MIN_LOG_LEVEL=2; set -euo pipefail; "
 )
+shell.prefix(literal(PREFIX))
 
 
 wildcard_constraints:

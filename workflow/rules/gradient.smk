@@ -13,7 +13,9 @@ rule gradient:
         **needs("gradient", mem_mb=8000, runtime=60),
     params:
         settings=lambda wildcards: plugin(gradient_setting(wildcards)),
-        objective=plugin(STUDY.objective, "--objective", "--objective-set"),
+        objective=lambda wildcards: plugin(
+            STUDY.objective, "--objective", "--objective-set"
+        ),
         at=lambda wildcards, input: shlex.join(
             f"--inference={path}" for path in input[1:]
         ),
@@ -22,7 +24,7 @@ rule gradient:
         plugin=lambda wildcards: identity(
             "gradients", gradient_setting(wildcards).plugin
         ),
-        function=identity("objectives", STUDY.objective.plugin),
+        function=lambda wildcards: identity("objectives", STUDY.objective.plugin),
     message:
         "Differentiate {wildcards.model} by {wildcards.setting}"
     shell:

@@ -28,11 +28,12 @@ rule report:
     resources:
         **needs("report", mem_mb=4000, runtime=15),
     params:
-        title=shlex.quote(STUDY.title),
+        # functions, since Snakemake takes braces in a string for wildcards
+        title=lambda wildcards: shlex.quote(STUDY.title),
         # what a command line adds to the configuration is in no file, so the files would not tell what is missing
-        config=(
+        config=lambda wildcards: (
             ""
-            if workflow.config_settings.overwrite_config
+            if workflow.config_settings.config
             else shlex.join(f"--config={path}" for path in workflow.configfiles)
         ),
         logs="results/log",
@@ -44,3 +45,33 @@ rule report:
     shell:
         "slds report {input:q} --title {params.title} {params.config} --logs {params.logs:q}"
         " --benchmarks {params.benchmarks:q} --figures {output.figures:q} --output {output.html:q} 2>&1 | tee {log:q}"
+
+
+def finished_part():
+    """The report's job and what is there of its input, where jobs that it waits for did not finish; nothing otherwise."""
+    job = next((job for job in workflow.dag.jobs if job.rule.name == "report"), None)
+    if job is None or not workflow.dag.needrun(job):
+        return None
+    # what an unfinished job should have made anew may still be there, out of date
+    missing = {path for other in workflow.dag.needrun_jobs() for path in other.output}
+    there = [path for path in job.input if path not in missing]
+    return (job, there) if len(there) < len(job.input) else None
+
+
+onerror:
+    part = finished_part()
+    if part is not None:
+        unfinished, there = part
+        # so that no later run takes this report for the finished one, whatever becomes of the configuration
+        workflow.persistence.started(unfinished)
+        given, made, told = unfinished.params, unfinished.output, unfinished.log
+        try:
+            shell(
+                "export NPROC=1; mkdir -p $(dirname {told:q}); slds report {there:q} --title {given.title} {given.config}"
+                " --logs {given.logs:q} --benchmarks {given.benchmarks:q} --figures {made.figures:q} --output {made.html:q}"
+                " 2>&1 | tee {told:q}"
+            )
+            said = "shows what is there, and why the rest is not"
+        except Exception as error:
+            said = f"could not be written from what is there: {error}"
+        print(f"The study is not finished. {made.html} {said}.", file=sys.stderr)
