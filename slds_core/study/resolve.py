@@ -138,9 +138,9 @@ def _placed(setting: Setting, known: Catalogue, folder: Path) -> tuple[Any, dict
     """Returns a setting with its plugin's reference for the name and paths put right, and the plugin's fields."""
     path, separator, name = setting.plugin.rpartition(":")
     reference = f"{anchored(path, folder)}:{name}" if separator else known.reference(setting.plugin)
-    fields = grids.takes(registry.plugin_class(known.kind, reference))
-    given = setting.model_dump(exclude_unset=True) | {"plugin": reference}
     cls = registry.plugin_class(known.kind, reference)
+    fields = grids.takes(cls)
+    given = setting.model_dump(exclude_unset=True) | {"plugin": reference}
     for key in getattr(cls, "boxes", {}).keys() & given.keys():
         given[key] = _nested(cls.boxes[key], given[key], folder)
     given |= {key: _each(value, folder) for key, value in given.items() if _is_path(fields.get(key))}

@@ -47,17 +47,6 @@ rule report:
         " --benchmarks {params.benchmarks:q} --figures {output.figures:q} --output {output.html:q} 2>&1 | tee {log:q}"
 
 
-def finished_part():
-    """The report's job and what is there of its input, where jobs that it waits for did not finish; nothing otherwise."""
-    job = next((job for job in workflow.dag.jobs if job.rule.name == "report"), None)
-    if job is None or not workflow.dag.needrun(job):
-        return None
-    # what an unfinished job should have made anew may still be there, out of date
-    missing = {path for other in workflow.dag.needrun_jobs() for path in other.output}
-    there = [path for path in job.input if path not in missing]
-    return (job, there) if len(there) < len(job.input) else None
-
-
 onerror:
     part = finished_part()
     if part is not None:
