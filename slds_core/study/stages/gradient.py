@@ -2,6 +2,7 @@
 
 import math
 import statistics
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -180,11 +181,11 @@ def _prediction(
     """Returns the products that theory predicts at the sweep's contraction rate, where the plugin knows a theory."""
     if plugin.predicted_products(0.5) is None:
         return {}
-    rate = math.nan
+    problem, rate = stored.problem, math.nan
     if "certificate_rate" in variables:
         rate = float(variables["certificate_rate"].values)
-    elif isinstance(stored.problem, MeanField):  # the adjoint is another system's, as that of both blocks is
-        spectrum = jax.jit(lambda parameters, state: sweep_spectrum(stored.problem, parameters, state))
+    elif isinstance(problem, MeanField):  # the adjoint is another system's, as that of both blocks is
+        spectrum = jax.jit(partial(sweep_spectrum, problem))
         rate = float(spectrum(stored.parameters, state).eigenvalues[0])
     predicted = plugin.predicted_products(rate) if 0 < rate < 1 else None
     if predicted is None:
