@@ -57,7 +57,12 @@ def begin(estimator="fisher_cg", encoder="linear", **options):
 
 
 @pytest.mark.parametrize(
-    ("estimator", "encoder"), [("fisher_cg", "linear"), ("unrolled", "linear"), ("one_step", "mlp")]
+    ("estimator", "encoder"),
+    [
+        ("fisher_cg", "linear"),
+        pytest.param("unrolled", "linear", marks=pytest.mark.slow),
+        pytest.param("one_step", "mlp", marks=pytest.mark.slow),
+    ],
 )
 def test_training_raises_the_bound(estimator, encoder):
     run, progress = begin(estimator, encoder)
@@ -85,6 +90,7 @@ def test_the_first_bad_quantity_is_named():
         run.epoch(progress)
 
 
+@pytest.mark.slow
 def test_killed_and_resumed_is_uninterrupted(tmp_path):
     """Files are kept every ten epochs and at the end: the run of 12 goes on from that of 10, which went on from that of 3."""
     straight = Plugin(**TINY, epochs=12).build()
@@ -99,6 +105,7 @@ def test_killed_and_resumed_is_uninterrupted(tmp_path):
     assert not list(tmp_path.glob("*.part"))
 
 
+@pytest.mark.slow
 def test_what_was_learnt_is_in_the_models_file(tmp_path):
     settings = {"plugin": "svae", "parameters": TINY | {"epochs": 2, "held_out": 0.2}}
     build_model("learnt", settings, "float64", tmp_path / "model.nc")

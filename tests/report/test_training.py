@@ -33,6 +33,7 @@ def page(tmp_path_factory):
     return (results / "report.html").read_text()
 
 
+@pytest.mark.slow
 def test_a_row_for_each_epoch_and_estimator(page):
     assert "Audit along training" in page
     section = page.partition("Trained models by epoch")[2].partition("</table>")[0]
