@@ -72,7 +72,7 @@ GRADIENTS: list[Column] = [
     Column("products", "products with the sweep's Jacobian, or evaluations, checks included", lambda row: row.products),
     Column(
         "predicted",
-        "products that theory predicts from λ: what the solver's bound on the error needs at most, checks apart",
+        "products that theory predicts from λ by a bound on the error in the Fisher norm, checks apart; solvers stop on another norm",
         lambda row: row.predicted_products,
         _whole,
     ),
