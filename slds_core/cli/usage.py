@@ -4,7 +4,7 @@ import resource
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 
@@ -36,10 +36,8 @@ def usage_written(path: Path) -> Iterator[None]:
 def _forget_peak() -> None:
     """Makes the kernel count peak memory from now on, where it can."""
     place, word = _FORGET_PEAK
-    try:
+    with suppress(OSError):  # then the peak is that of the whole process
         place.write_text(word)
-    except OSError:
-        pass  # then the peak is that of the whole process
 
 
 def _peak() -> float:

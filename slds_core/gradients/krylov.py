@@ -8,6 +8,7 @@ from jaxtyping import Array, Float, Int, PyTree
 
 from slds_core.fixed_point.conjugate_gradients import fisher_conjugate_gradients
 from slds_core.fixed_point.interface import FixedPoint, MeanField
+from slds_core.fixed_point.limits import require_at_least
 from slds_core.gradients.implicit import GRACE, Solution, implicit_gradient, solution
 from slds_core.gradients.linearisation import AdjointSystem
 from slds_core.gradients.result import Gradient, Objective
@@ -20,8 +21,8 @@ def bicgstab(
     parameters: PyTree,
     state: PyTree,
     *,
-    tolerance: float = 1e-10,
-    max_products: int = 1000,
+    tolerance: Float[Array, ""] | float = 1e-10,
+    max_products: Int[Array, ""] | int = 1000,
     forward_tolerance: Float[Array, ""] | float = 1e-8,
     certified: bool = False,
 ) -> Gradient:
@@ -40,7 +41,7 @@ def bicgstab(
     References:
         van der Vorst (1992), "Bi-CGSTAB".
     """
-    _require(max_products, 2)
+    require_at_least("max_products", max_products, 2)
     steps = max_products // 2
 
     def solve(system: AdjointSystem) -> Solution:
@@ -65,8 +66,8 @@ def gmres(
     parameters: PyTree,
     state: PyTree,
     *,
-    tolerance: float = 1e-10,
-    max_products: int = 1000,
+    tolerance: Float[Array, ""] | float = 1e-10,
+    max_products: Int[Array, ""] | int = 1000,
     restart: int = 10,
     forward_tolerance: Float[Array, ""] | float = 1e-8,
     certified: bool = False,
@@ -84,7 +85,7 @@ def gmres(
     References:
         Saad and Schultz (1986), "GMRES".
     """
-    _require(max_products, restart + 1)
+    require_at_least("max_products", max_products, restart + 1)
     cycles = max_products // (restart + 1)
 
     def solve(system: AdjointSystem) -> Solution:
@@ -113,7 +114,7 @@ def fisher_cg(
     state: PyTree,
     *,
     tolerance: Float[Array, ""] | float = 1e-10,
-    max_products: int = 1000,
+    max_products: Int[Array, ""] | int = 1000,
     forward_tolerance: Float[Array, ""] | float = 1e-8,
     certified: bool = False,
 ) -> Gradient:
@@ -134,7 +135,7 @@ def fisher_cg(
     References:
         Hestenes and Stiefel (1952), with the inner product of the Fisher metric; docs/theory.md, section "Adjoint".
     """
-    _require(max_products, 1)
+    require_at_least("max_products", max_products, 1)
     if not isinstance(problem, MeanField):
         raise TypeError(f"fisher_cg needs a mean-field model with Fisher products, found {type(problem).__name__}")
 
@@ -204,8 +205,3 @@ def _lineax(system: AdjointSystem, solver: lx.AbstractLinearSolver) -> tuple[PyT
     found = lx.linear_solve(operator, unit, solver, throw=False)
     answer = where(vanishes, zeros_like(unit), scale(length, found.value))
     return answer, jnp.where(vanishes, 0, found.stats["num_steps"])
-
-
-def _require(max_products: int, least: int) -> None:
-    if max_products < least:
-        raise ValueError(f"max_products: expected at least {least}, found {max_products}")

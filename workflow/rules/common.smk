@@ -3,17 +3,19 @@ import atexit
 import shlex
 import shutil
 import sys
+from functools import cache
 from pathlib import Path
 from tempfile import mkdtemp
 
 from snakemake.exceptions import WorkflowError
 
+from slds_core.study import registry
 from slds_core.study.assignments import as_text
 from slds_core.study.configuration import read_files
 from slds_core.study.errors import StudyError
 from slds_core.study.nodes import node_type
 from slds_core.study.provenance import code_hash
-from slds_core.study.registry import available, identity
+from slds_core.study.registry import available
 from slds_core.study.resolve import input_files
 from slds_core.study.sources import PACKAGE
 
@@ -95,6 +97,10 @@ def named(settings, kind):
         return settings[wildcards.setting]
 
     return lookup
+
+
+# of the state that the run begins with, for all jobs alike
+identity = cache(registry.identity)
 
 
 def plugin_of_model(wildcards):
