@@ -81,7 +81,12 @@ def hang(workers: Path) -> subprocess.Popen:
 
 
 def test_output_and_exit_code_are_those_of_a_process_of_its_own(workers):
-    for arguments in (["show", "nowhere.nc"], ["--version"], ["infer", "--nonsense"], ["--debug", "show", "nowhere.nc"]):
+    for arguments in (
+        ["show", "nowhere.nc"],
+        ["--version"],
+        ["infer", "--nonsense"],
+        ["--debug", "show", "nowhere.nc"],
+    ):
         shared = finish(workers, *arguments)
         alone = finish(workers, *arguments, SLDS_WORKERS="")
         assert shared[0] == alone[0]
