@@ -7,10 +7,12 @@ are the same on a busy machine. What stands in docs/performance.md is ``python b
 import argparse
 import csv
 import functools
+import itertools
 import statistics
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -25,6 +27,8 @@ RESULTS, FIGURE = ROOT / "benchmarks" / "results" / "solvers.csv", ROOT / "docs"
 RATES = (0.1, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999)
 SEEDS = range(8)
 SIZES = {"time": 50, "latent": 3, "states": 3}
+SPREADS = np.geomspace(0.02, 1.5, 40)
+PATHS = ((0.5, 1.0), (0.9, 1.0), (0.5, 0.1), (0.9, 0.1), (0.5, 10.0))  # stickiness, observation precision
 TOLERANCE = 1e-10
 LIMIT, SEARCH_LIMIT = 50_000, 2_000
 
@@ -56,7 +60,12 @@ def compiled(name: str) -> Callable:
 
     def run(potentials, start, limit):
         found = solver(PROBLEM, potentials, start, max_sweeps=limit, capacity=LIMIT, tolerance=TOLERANCE)
-        return found.state, found.sweeps, found.trace.residual.maximum[found.iterations - 1], PROBLEM.elbo(found.posterior)
+        return (
+            found.state,
+            found.sweeps,
+            found.trace.residual.maximum[found.iterations - 1],
+            PROBLEM.elbo(found.posterior),
+        )
 
     return jax.jit(run)
 
@@ -67,63 +76,90 @@ def compiled_rate() -> Callable:
     return jax.jit(lambda potentials, state: sweep_spectrum(PROBLEM, potentials, state).eigenvalues[0])
 
 
-def rate_of(potentials, start, solver: str) -> float:
-    """Returns the contraction rate at the fixed point that a solver reaches; NaN where it reaches none."""
-    state, _, residual, _ = compiled(solver)(potentials, start, SEARCH_LIMIT)
-    return float(compiled_rate()(potentials, state)) if residual < 1e-8 else float("nan")
+class Point(NamedTuple):
+    """A fixed point on a branch: the same one, followed as the states of the model are drawn apart."""
+
+    recipe: dict[str, float]
+    potentials: Any
+    state: Any
+    rate: float
 
 
-def problems(target: float, seed: int) -> Iterator[dict[str, float]]:
-    """Yields the recipes of one seed whose contraction rate is near ``target``, by bisection of the states' spread."""
-    near = 0.05 * min(target, 1 - target)
-    for stickiness, precision in ((0.5, 1.0), (0.9, 1.0), (0.5, 0.1), (0.9, 0.1), (0.5, 10.0)):
-        recipe = {"seed": seed, "stickiness": stickiness, "observation_precision": precision}
-
-        def rate(logarithm: float, recipe=recipe) -> float:
-            return rate_of(*random_slds(**SIZES, **recipe, spread=float(np.exp(logarithm))), "newton_cg")
-
-        grid = np.log(np.geomspace(0.02, 0.8, 12))
-        values = [_rates_on_grid(seed, stickiness, precision, k) for k in range(len(grid))]
-        for low, high, below, above in zip(grid[:-1], grid[1:], values[:-1], values[1:], strict=True):
-            if not (below - target) * (above - target) < 0:
-                continue
-            for _ in range(40):  # near a fold the rate jumps, or rises as a root: many halvings, or none leads there
-                middle = (low + high) / 2
-                value = rate(middle)
-                if abs(value - target) <= near:
-                    yield recipe | {"spread": float(np.exp(middle))}
-                    break
-                if not np.isfinite(value):
-                    break
-                low, high = (middle, high) if (value - target) * (below - target) > 0 else (low, middle)
+def follow(recipe: dict[str, float], spread: float, state: Any) -> Point:
+    """Returns the fixed point that Newton's method finds from a neighbouring problem's; its rate is NaN where it finds none."""
+    recipe = recipe | {"spread": spread}
+    potentials, _ = random_slds(**SIZES, **recipe)
+    found, _, residual, _ = compiled("newton_cg")(potentials, state, SEARCH_LIMIT)
+    rate = float(compiled_rate()(potentials, found)) if residual < 1e-9 else float("nan")
+    return Point(recipe, potentials, found, rate)
 
 
 @functools.cache
-def _rates_on_grid(seed: int, stickiness: float, precision: float, k: int) -> float:
-    spread = float(np.geomspace(0.02, 0.8, 12)[k])
-    recipe = {"seed": seed, "stickiness": stickiness, "observation_precision": precision, "spread": spread}
-    return rate_of(*random_slds(**SIZES, **recipe), "newton_cg")
+def branch(seed: int, stickiness: float, precision: float) -> list[Point]:
+    """Returns fixed points along a path of problems, each found from the one before."""
+    recipe = {"seed": seed, "stickiness": stickiness, "observation_precision": precision}
+    _, state = random_slds(**SIZES, **recipe)
+    points = []
+    for spread in SPREADS:
+        points.append(follow(recipe, float(spread), state))
+        state = points[-1].state
+    return points
+
+
+def problems(target: float, seed: int) -> Iterator[Point]:
+    """Yields one seed's fixed points of contraction rate ``target``: between two points of a branch, or before it ends in a fold.
+
+    A branch of maxima ends where its rate reaches 1. So whatever the target, a problem of that rate lies before each fold.
+    """
+    near = 0.02 * min(target, 1 - target)
+    for stickiness, precision in PATHS:
+        points = branch(seed, stickiness, precision)
+        for low, high in itertools.pairwise(points):
+            if not low.rate < target or not (beyond(low, high) or high.rate >= target):
+                continue
+            first, last = low.recipe["spread"], high.recipe["spread"]
+            for _ in range(50):
+                middle = follow(low.recipe, (first + last) / 2, low.state)
+                if not beyond(low, middle) and abs(middle.rate - target) <= near:
+                    yield middle
+                    break
+                if beyond(low, middle) or middle.rate > target:
+                    last = middle.recipe["spread"]
+                else:
+                    low, first = middle, middle.recipe["spread"]
+
+
+def beyond(one: Point, other: Point) -> bool:
+    """Returns whether two neighbours are fixed points of two branches."""
+    return not np.isfinite(other.rate) or bool(np.abs(np.asarray(one.state - other.state)).max() > 0.3)
 
 
 def runs(target: float, seed: int) -> list[Run]:
-    """Returns all solvers' runs on one seed's first problem of which coordinate ascent's own fixed point has the rate."""
-    for recipe in problems(target, seed):
-        potentials, start = random_slds(**SIZES, **recipe)
-        reached, *_ = compiled("coordinate_ascent")(potentials, start, LIMIT)
-        rate = float(compiled_rate()(potentials, reached))
+    """Returns all solvers' runs on one seed's first problem where coordinate ascent returns to the fixed point of that rate.
+
+    All start half-way between it and the random start of ``random_slds``, as the warm starts of training do.
+    """
+    for point in problems(target, seed):
+        _, elsewhere = random_slds(**SIZES, **point.recipe)
+        start = (point.state + elsewhere) / 2
+        ends = {name: compiled(name)(point.potentials, start, LIMIT) for name in SOLVERS}
+        reached, _, _, lowest = ends["coordinate_ascent"]
+        rate = float(compiled_rate()(point.potentials, reached))
         if abs(rate - target) > 0.1 * min(target, 1 - target):
-            continue
-        found = []
-        for name in SOLVERS:
-            state, sweeps, residual, bound = compiled(name)(potentials, start, LIMIT)
-            if name == "coordinate_ascent":
-                lowest = bound
-            distance = float(np.abs(np.asarray(state) - np.asarray(reached)).max())
-            found.append(
-                Run(target, rate, solver=name, sweeps=int(sweeps), converged=bool(residual < TOLERANCE),
-                    distance=distance, bound=float(bound - lowest), **recipe)
-            )  # fmt: skip
-        return found
+            continue  # another fixed point
+        return [
+            Run(
+                target,
+                rate,
+                solver=name,
+                sweeps=int(sweeps),
+                converged=bool(residual < TOLERANCE),
+                distance=float(np.abs(np.asarray(state) - np.asarray(reached)).max()),
+                bound=float(bound - lowest),
+                **point.recipe,
+            )
+            for name, (state, sweeps, residual, bound) in ends.items()
+        ]
     return []
 
 
@@ -133,7 +169,9 @@ def write(found: list[Run], path: Path) -> None:
     with open(path, "w", encoding="utf-8", newline="") as stream:
         writer = csv.DictWriter(stream, [field.name for field in fields(Run)], lineterminator="\n")
         writer.writeheader()
-        writer.writerows({key: f"{v:.6g}" if isinstance(v, float) else v for key, v in asdict(run).items()} for run in found)
+        writer.writerows(
+            {key: f"{v:.6g}" if isinstance(v, float) else v for key, v in asdict(run).items()} for run in found
+        )
 
 
 def read(path: Path) -> list[Run]:
@@ -198,7 +236,16 @@ def main() -> None:
     for target in RATES:
         for seed in SEEDS:
             found += runs(target, seed)
-            print(target, seed, [(run.solver, run.sweeps, f"{run.distance:.0e}") for run in found if (run.target, run.seed) == (target, seed)], flush=True)
+            print(
+                target,
+                seed,
+                [
+                    (run.solver, run.sweeps, f"{run.distance:.0e}")
+                    for run in found
+                    if (run.target, run.seed) == (target, seed)
+                ],
+                flush=True,
+            )
     write(found, RESULTS)
     draw(found, FIGURE)
     print(table(found))

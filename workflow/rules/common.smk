@@ -75,7 +75,8 @@ def needs(rule, mem_mb, runtime):
     asked = {"mem_mb": mem_mb, "runtime": runtime} | STUDY.needs(rule)
     asked.pop("threads", None)
     memory = asked["mem_mb"]
-    return asked | {"mem_mb": lambda wildcards, attempt: memory * attempt}
+    # where members of one submission are to run in turn, each takes the one turn that there is (profiles/slurm)
+    return asked | {"mem_mb": lambda wildcards, attempt: memory * attempt, "turn": 1}
 
 
 def plugin(setting, plugin="--plugin", parameter="--set"):
