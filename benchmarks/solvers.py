@@ -236,16 +236,8 @@ def main() -> None:
     for target in RATES:
         for seed in SEEDS:
             found += runs(target, seed)
-            print(
-                target,
-                seed,
-                [
-                    (run.solver, run.sweeps, f"{run.distance:.0e}")
-                    for run in found
-                    if (run.target, run.seed) == (target, seed)
-                ],
-                flush=True,
-            )
+            own = {run.solver: run.sweeps for run in found if (run.target, run.seed) == (target, seed)}
+            print(target, seed, own, flush=True)
     write(found, RESULTS)
     draw(found, FIGURE)
     print(table(found))

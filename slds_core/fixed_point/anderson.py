@@ -33,7 +33,7 @@ def anderson(
     capacity: int | None = None,
     tolerance: Float[Array, ""] | float = 1e-12,
     criterion: str = RESIDUAL,
-    memory: int = 5,
+    memory: int = 8,
 ) -> Inference:
     """Returns the posterior found by Anderson's mixing of the last messages; what lowers the bound is replaced by a plain sweep.
 

@@ -70,7 +70,7 @@ class Anderson(_Iterative):
     """Anderson's mixing of the last messages, safeguarded by the bound."""
 
     tolerance: float = Field(1e-12, ge=0, description="stop when the criterion falls below it (units of the criterion)")
-    memory: int = Field(5, ge=1, le=50, description="how many earlier differences to mix")
+    memory: int = Field(8, ge=1, le=50, description="how many earlier differences to mix")
 
     def infer(self, problem, parameters, state):
         from slds_core.fixed_point import anderson

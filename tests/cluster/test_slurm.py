@@ -91,29 +91,6 @@ def test_an_inference_and_its_residual_are_one_submission(study):
     assert len(comments) == 7  # of nine jobs
 
 
-def test_many_settings_are_one_submission_and_run_in_turn(local, slurm, tmp_path):
-    """It asks for what one of them needs, for as long as all of them may take."""
-    shutil.copy(studies.SMALL, tmp_path / "config.yaml")
-    known = len(submitted())
-    grouped = (
-        "--groups",
-        "gradient=settings",
-        "infer=settings",
-        "residual=settings",
-        "--group-components",
-        "settings=9",
-    )
-    status, output = through_slurm(tmp_path, *grouped)
-    assert status == 0, output
-    studies.assert_same_numbers(local, tmp_path)
-    jobs = submitted()[known:]
-    assert len(jobs) == 4  # model, settings, comparison, report
-    (together,) = (job for job in jobs if "settings" in job["Comment"])
-    assert together["CPUs/Task"] == "1"
-    assert together["MinMemoryNode"] == "8000M"  # a gradient's
-    assert together["TimeLimit"] == "03:20:00"  # two inferences, two residuals, two gradients
-
-
 def test_one_rule_again(study):
     before, known = studies.modified(study), len(submitted())
     status, output = through_slurm(study, "--force", "results/tiny/residual/five.nc")

@@ -75,8 +75,7 @@ def needs(rule, mem_mb, runtime):
     asked = {"mem_mb": mem_mb, "runtime": runtime} | STUDY.needs(rule)
     asked.pop("threads", None)
     memory = asked["mem_mb"]
-    # where members of one submission are to run in turn, each takes the one turn that there is (profiles/slurm)
-    return asked | {"mem_mb": lambda wildcards, attempt: memory * attempt, "turn": 1}
+    return asked | {"mem_mb": lambda wildcards, attempt: memory * attempt}
 
 
 def plugin(setting, plugin="--plugin", parameter="--set"):
