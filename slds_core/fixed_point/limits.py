@@ -3,7 +3,7 @@
 import operator
 from typing import Any
 
-import jax
+from jax.core import Tracer
 
 
 def require_at_least(name: str, value: Any, least: int) -> None:
@@ -12,7 +12,7 @@ def require_at_least(name: str, value: Any, least: int) -> None:
     Raises:
         ValueError: names the limit, what was expected, and the value found.
     """
-    if not isinstance(value, jax.core.Tracer) and value < least:
+    if not isinstance(value, Tracer) and value < least:
         raise ValueError(f"{name}: expected at least {least}, found {value}")
 
 
@@ -23,7 +23,7 @@ def trace_length(max_sweeps: Any, capacity: int | None) -> int:
         ValueError: the limit is below 1 or above the capacity, or it is traced and no capacity is given.
     """
     require_at_least("max_sweeps", max_sweeps, 1)
-    traced = isinstance(max_sweeps, jax.core.Tracer)
+    traced = isinstance(max_sweeps, Tracer)
     if capacity is None:
         if traced:
             raise ValueError("capacity: needed where max_sweeps is traced, since arrays have fixed lengths")

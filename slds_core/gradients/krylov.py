@@ -1,5 +1,7 @@
 """Implicit gradients by Krylov solvers: BiCGStab, GMRES, and conjugate gradients in the Fisher inner product."""
 
+from typing import cast
+
 import jax
 import jax.numpy as jnp
 import lineax as lx
@@ -42,10 +44,10 @@ def bicgstab(
         van der Vorst (1992), "Bi-CGSTAB".
     """
     require_at_least("max_products", max_products, 2)
-    steps = max_products // 2
+    steps = cast(int, max_products // 2)  # numbers to Lineax, traced or not
 
     def solve(system: AdjointSystem) -> Solution:
-        found, taken = _lineax(system, lx.BiCGStab(rtol=0.0, atol=tolerance, norm=norm, max_steps=steps))
+        found, taken = _lineax(system, lx.BiCGStab(rtol=0.0, atol=cast(float, tolerance), norm=norm, max_steps=steps))
         return solution(found, 2 * taken, exhausted=taken >= steps)
 
     return implicit_gradient(
@@ -86,11 +88,11 @@ def gmres(
         Saad and Schultz (1986), "GMRES".
     """
     require_at_least("max_products", max_products, restart + 1)
-    cycles = max_products // (restart + 1)
+    cycles = cast(int, max_products // (restart + 1))
 
     def solve(system: AdjointSystem) -> Solution:
         solver = lx.GMRES(
-            rtol=0.0, atol=tolerance, norm=norm, max_steps=cycles, restart=restart, stagnation_iters=cycles
+            rtol=0.0, atol=cast(float, tolerance), norm=norm, max_steps=cycles, restart=restart, stagnation_iters=cycles
         )
         found, taken = _lineax(system, solver)
         return solution(found, (restart + 1) * taken, exhausted=taken >= cycles)

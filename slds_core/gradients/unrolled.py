@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jax.core import Tracer
 from jaxtyping import Array, Float, Int, PyTree
 
 from slds_core.fixed_point.interface import FixedPoint
@@ -79,7 +80,7 @@ def unrolled_converged(
         Scieur, Gidel, Bertrand and Pedregosa (2022), "The curse of unrolling", on how late its derivative converges.
     """
     require_at_least("sweeps", sweeps, 1)
-    if not isinstance(sweeps, jax.core.Tracer) and max_sweeps < 2 * sweeps:
+    if not isinstance(sweeps, Tracer) and max_sweeps < 2 * sweeps:
         raise ValueError(f"max_sweeps: expected at least 2 · sweeps = {2 * sweeps}, found {max_sweeps}")
 
     def store(state, _):

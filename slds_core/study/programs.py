@@ -3,13 +3,16 @@
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
+import jax.numpy as jnp
 
 from slds_core.plugins import Plugin
 
 _KEPT = 64  # a program takes megabytes
+
+Chosen = TypeVar("Chosen", bound=Plugin)
 
 
 @dataclass(frozen=True)
@@ -17,19 +20,19 @@ class Bound:
     """A function with its first arguments given, equal to another of the same function and arguments; ``partial`` is not."""
 
     function: Callable
-    given: tuple[Hashable, ...]
+    given: tuple[Any, ...]  # hashable, to be shared
 
     def __call__(self, *arguments: Any) -> Any:
         return self.function(*self.given, *arguments)
 
 
-def without_numbers(plugin: Plugin) -> tuple[Plugin, dict[str, Any]]:
+def without_numbers(plugin: Chosen) -> tuple[Chosen, dict[str, Any]]:
     """Returns a plugin without the parameters that it lets be traced, and these: what is compiled, and what it is given."""
     numbers = {name: getattr(plugin, name) for name in plugin.traced}
     return plugin.model_copy(update=dict.fromkeys(numbers)), numbers
 
 
-def with_numbers(plugin: Plugin, numbers: dict[str, Any]) -> Plugin:
+def with_numbers(plugin: Chosen, numbers: dict[str, Any]) -> Chosen:
     """Returns the plugin with its numbers again, which may be traced by now."""
     return plugin.model_copy(update=numbers)
 
@@ -54,7 +57,7 @@ def _signature(arguments: tuple[Any, ...]) -> tuple[Hashable, ...]:
     leaves, structure = jax.tree.flatten(arguments)
     types = tuple(jax.typeof(leaf) for leaf in leaves)
     # constants within follow the precision of the process
-    return structure, tuple((kind.shape, kind.dtype, kind.weak_type) for kind in types), jax.config.jax_enable_x64
+    return structure, tuple((kind.shape, kind.dtype, kind.weak_type) for kind in types), jnp.result_type(float)
 
 
 @lru_cache(maxsize=_KEPT)
