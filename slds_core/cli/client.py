@@ -20,6 +20,8 @@ FOLDER = "SLDS_WORKERS"
 DECLINED = 255
 """What a worker answers that will not serve any more."""
 
+INTERRUPTED = 130
+
 _ALONE = (sys.executable, "-m", "slds_core.cli")
 _WORKER = (sys.executable, "-m", "slds_core.cli.worker")
 
@@ -31,6 +33,8 @@ def main() -> None:
         code = _by_a_worker(folder, arguments) if folder else DECLINED
     except OSError:  # no sockets, no room for them, or the worker died between two messages
         code = DECLINED
+    except KeyboardInterrupt:  # which the worker, of the same terminal, has been told as well
+        code = INTERRUPTED
     if code == DECLINED:
         os.execv(_ALONE[0], [*_ALONE, *arguments])
     sys.exit(code)

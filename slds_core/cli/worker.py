@@ -17,12 +17,11 @@ import traceback
 from pathlib import Path
 
 from slds_core.cli import execute
-from slds_core.cli.client import DECLINED
+from slds_core.cli.client import DECLINED, INTERRUPTED
 
 _STARTED = time.time()
 _GLANCE = 0.5  # seconds between looks at whether the run is over
 _IDLE = 60.0  # seconds without work after which memory is given back
-_INTERRUPTED = 130
 _MAPPINGS, _MOST_MAPPINGS = Path("/proc/self/maps"), 30_000
 """Each compiled program maps memory; Linux allows a process 65,530 mappings, and XLA crashes when there are no more."""
 
@@ -42,7 +41,7 @@ def main() -> None:
             with connection:
                 code = DECLINED if _outdated() else _serve(connection, silence)
                 connection.sendall(bytes([code]))
-            if code in (DECLINED, _INTERRUPTED) or _spent():
+            if code in (DECLINED, INTERRUPTED) or _spent():
                 break
             idle_since = time.monotonic()
 
