@@ -238,7 +238,7 @@ def main() -> None:
             found += runs(target, seed)
             own = {run.solver: run.sweeps for run in found if (run.target, run.seed) == (target, seed)}
             print(target, seed, own, flush=True)
-    write(found, RESULTS)
+        write(found, RESULTS)
     draw(found, FIGURE)
     print(table(found))
 
