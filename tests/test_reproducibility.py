@@ -21,9 +21,9 @@ MEASURED = {"compile_seconds", "compilation_cached", "run_seconds", "trace_secon
 pytestmark = pytest.mark.slow
 
 
-def run(folder: Path) -> Path:
+def run(folder: Path, **environment: str) -> Path:
     command = [sys.executable, "-m", "slds_core.cli", "run", "--config", str(SMALL), "--cores", "2"]
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    environment = os.environ | {"PYTHONPATH": str(ROOT)} | environment
     done = subprocess.run(command, capture_output=True, text=True, cwd=folder, env=environment, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return folder / "results"
@@ -31,7 +31,9 @@ def run(folder: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def twice(tmp_path_factory):
-    return [run(tmp_path_factory.mktemp(name)) for name in ("first", "second")]
+    """The study by processes that jobs share, and with each job in a process of its own."""
+    shared, alone = (tmp_path_factory.mktemp(name) for name in ("shared", "alone"))
+    return [run(shared), run(alone, SLDS_PROCESS_PER_JOB="1")]
 
 
 def test_every_number_and_attribute_is_the_same(twice):

@@ -24,11 +24,16 @@ def snakemake(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
     return subprocess.run(command, capture_output=True, text=True, timeout=600, env=environment, check=False)
 
 
-def jobs(output: str) -> set[str]:
-    """The rules that a dry run would run."""
+def counts(output: str) -> dict[str, int]:
+    """How many jobs of each rule a run runs, or a dry run would."""
     table = output.split("Job stats:", 1)[1] if "Job stats:" in output else ""
     lines = [line.split() for line in table.splitlines()]
-    return {line[0] for line in lines if len(line) == 2 and line[0] in RULES and line[1].isdigit()}
+    return {line[0]: int(line[1]) for line in lines if len(line) == 2 and line[0] in RULES and line[1].isdigit()}
+
+
+def jobs(output: str) -> set[str]:
+    """The rules that a run runs, or a dry run would."""
+    return set(counts(output))
 
 
 @pytest.fixture(scope="module")
@@ -91,6 +96,20 @@ def test_a_change_reruns_what_depends_on_it(study, path, value, rerun):
         planned = snakemake(study, "--dry-run")
         assert planned.returncode == 0, planned.stderr
         assert jobs(planned.stdout + planned.stderr) == rerun
+    finally:
+        (study / "config.yaml").write_text(before)
+
+
+def test_one_gradient_more_is_one_job_its_comparison_and_the_report(study):
+    before, there = (study / "config.yaml").read_text(), set(study.rglob("*.nc"))
+    try:
+        change(study, "gradients", "truncated", to={"plugin": "truncated", "at": "newton", "sweeps": 3})
+        kept = {path: path.stat().st_mtime_ns for path in there if path.name != "comparison.nc"}
+        done = snakemake(study)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert counts(done.stdout + done.stderr) == {"gradient": 1, "compare": 1, "report": 1}
+        assert set(study.rglob("*.nc")) - there == {study / "results/tiny/gradient/truncated.nc"}
+        assert {path: path.stat().st_mtime_ns for path in kept} == kept
     finally:
         (study / "config.yaml").write_text(before)
 

@@ -10,4 +10,5 @@ from slds_core.cli import plugins as plugins
 from slds_core.cli import files as files
 from slds_core.cli import stages as stages
 from slds_core.cli.application import app as app
+from slds_core.cli.application import execute as execute
 from slds_core.cli.application import main as main

@@ -1,11 +1,13 @@
 """The command line's frame: one Typer application, and what becomes of an error."""
 
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from slds_core import __version__
+from slds_core.cli.usage import usage_written
 from slds_core.plugins import Declined
 from slds_core.study.errors import StudyError
 
@@ -37,24 +39,36 @@ def options(
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
     ] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    benchmark: Annotated[
+        Path | None, typer.Option(help="Write run time, processor time and peak memory to this file, if all goes well.")
+    ] = None,
 ) -> None:
     """Keeps the options that hold for all commands."""
     context.obj = {"debug": debug}
+    if benchmark is not None:
+        context.with_resource(usage_written(benchmark))
 
 
 def main() -> None:
-    """Runs the command line; an error that the user can act on is one paragraph on the terminal."""
-    debug = "--debug" in sys.argv[1:2]  # known before the command line is read, since reading it may fail
-    command = next((word for word in sys.argv[1:] if not word.startswith("-")), "")
+    """Runs the command line of this process."""
+    sys.exit(execute(sys.argv[1:]))
+
+
+def execute(arguments: list[str]) -> int:
+    """Runs a command line and returns its exit code; an error that the user can act on is one paragraph on the terminal."""
+    debug = "--debug" in arguments[:1]  # known before the command line is read, since reading it may fail
+    command = _command(arguments)
     try:
-        app()
+        app(arguments, prog_name="slds")
+    except SystemExit as ended:  # which is how Typer ends, well or not
+        return ended.code if isinstance(ended.code, int) else 0
     except KeyboardInterrupt:
-        sys.exit(130)
+        return 130
     except (StudyError, Declined, ValueError, TypeError, OSError) as error:  # OSError: a disk, a terminal, a file
         if debug:
             raise
         print(f"slds {command}: {error}", file=sys.stderr)
-        sys.exit(1)
+        return 1
     except Exception as error:
         if debug:
             raise
@@ -63,4 +77,16 @@ def main() -> None:
             "This is a defect of slds or of a plugin; 'slds --debug' with the same command shows where.",
             file=sys.stderr,
         )
-        sys.exit(3)
+        return 3
+    return 0
+
+
+def _command(arguments: list[str]) -> str:
+    """Returns the command's name, for messages."""
+    words = iter(arguments)
+    for word in words:
+        if word == "--benchmark":
+            next(words, None)
+        elif not word.startswith("-"):
+            return word
+    return ""

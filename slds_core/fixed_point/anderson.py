@@ -8,6 +8,7 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, Int, PyTree
 
 from slds_core.fixed_point.interface import MeanField
+from slds_core.fixed_point.limits import trace_length
 from slds_core.fixed_point.progress import RESIDUAL, Inference, begin, record, unfinished
 from slds_core.fixed_point.residual import change, change_by_sequence
 from slds_core.trees import where
@@ -28,23 +29,24 @@ def anderson(
     parameters: PyTree,
     state: PyTree,
     *,
-    max_sweeps: int,
+    max_sweeps: Int[Array, ""] | int,
+    capacity: int | None = None,
     tolerance: Float[Array, ""] | float = 1e-12,
     criterion: str = RESIDUAL,
-    memory: int = 5,
+    memory: int = 8,
 ) -> Inference:
     """Returns the posterior found by Anderson's mixing of the last messages; what lowers the bound is replaced by a plain sweep.
 
     Args:
         problem: a mean-field model, whose message is unconstrained.
-        parameters, state, max_sweeps, tolerance, criterion: as for ``coordinate_ascent``.
+        parameters, state, max_sweeps, capacity, tolerance, criterion: as for ``coordinate_ascent``.
         memory: how many earlier differences to mix.
 
     Returns:
         The inference. Its iterations are trial steps, rejected ones included; each costs one sweep.
 
     Raises:
-        ValueError: ``max_sweeps`` or ``memory`` is below 1, or no such criterion is known.
+        ValueError: ``max_sweeps`` or ``memory`` is below 1, ``max_sweeps`` is above the capacity, or no such criterion is known.
         TypeError: the model is no mean field.
 
     References:
@@ -54,6 +56,7 @@ def anderson(
         raise TypeError(f"anderson needs a mean-field model, found {type(problem).__name__}")
     if memory < 1:
         raise ValueError(f"memory: expected at least 1, found {memory}")
+    length = trace_length(max_sweeps, capacity)
     first_message, unravel = ravel_pytree(problem.response(parameters, state))
     epsilon = jnp.finfo(first_message.dtype).eps
 
@@ -104,7 +107,7 @@ def anderson(
         )
         return where(accepted, taken, forgotten), progress
 
-    nothing, progress = begin(problem, parameters, state, limit=max_sweeps, criterion=criterion)
+    nothing, progress = begin(problem, parameters, state, length=length, criterion=criterion)
     history = jnp.zeros((memory, first_message.size), first_message.dtype)
     zero = jnp.zeros_like(first_message)
     lowest = jnp.full((), -jnp.inf, progress.smallest.dtype)

@@ -1,9 +1,10 @@
 """Coordinate ascent: sweep until the state stands still."""
 
 from jax import lax
-from jaxtyping import Array, Float, PyTree
+from jaxtyping import Array, Float, Int, PyTree
 
 from slds_core.fixed_point.interface import FixedPoint
+from slds_core.fixed_point.limits import trace_length
 from slds_core.fixed_point.progress import RESIDUAL, Inference, begin, record, unfinished
 from slds_core.fixed_point.residual import change, change_by_sequence
 
@@ -13,7 +14,8 @@ def coordinate_ascent(
     parameters: PyTree,
     state: PyTree,
     *,
-    max_sweeps: int,
+    max_sweeps: Int[Array, ""] | int,
+    capacity: int | None = None,
     tolerance: Float[Array, ""] | float = 0.0,
     criterion: str = RESIDUAL,
 ) -> Inference:
@@ -22,8 +24,10 @@ def coordinate_ascent(
     Args:
         problem: the model.
         parameters, state: its parameters and where to start.
-        max_sweeps: most sweeps to take, at least 1. Sets the length of the trace, so another limit compiles anew.
-        tolerance: strict: zero takes ``max_sweeps`` sweeps. A traced argument, so another tolerance does not.
+        max_sweeps: most sweeps to take, at least 1. May be traced, as the tolerance may: another value then compiles nothing anew.
+        capacity: iterations that the trace has room for, and most to take; ``max_sweeps`` if left out, which then sets the
+            length of an array, and cannot be traced.
+        tolerance: strict: zero takes ``max_sweeps`` sweeps.
         criterion: ``"residual"``, the largest absolute change of the state in one sweep; or the name of a monitor (``"elbo"``
             or one of the problem's), whose relative change in one sweep is compared.
 
@@ -31,11 +35,12 @@ def coordinate_ascent(
         The inference. It never raises for want of convergence: ask its status.
 
     Raises:
-        ValueError: ``max_sweeps`` is below 1, or no such criterion is known.
+        ValueError: ``max_sweeps`` is below 1 or above the capacity, or no such criterion is known.
 
     References:
         Blei, Kucukelbir and McAuliffe (2017), "Variational inference: a review for statisticians", algorithm 1.
     """
+    length = trace_length(max_sweeps, capacity)
 
     def sweep(carry):
         state, _, progress = carry
@@ -48,7 +53,7 @@ def coordinate_ascent(
         )
         return new, posterior, progress
 
-    nothing, progress = begin(problem, parameters, state, limit=max_sweeps, criterion=criterion)
+    nothing, progress = begin(problem, parameters, state, length=length, criterion=criterion)
     start = state, nothing, progress
     state, posterior, progress = lax.while_loop(lambda carry: unfinished(carry[2], max_sweeps), sweep, start)
     return Inference(posterior, state, progress.status, progress.iterations, progress.sweeps, progress.trace)

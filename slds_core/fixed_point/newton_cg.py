@@ -14,6 +14,7 @@ from jaxtyping import Array, Float, Int, PyTree
 
 from slds_core.fixed_point.conjugate_gradients import fisher_conjugate_gradients
 from slds_core.fixed_point.interface import MeanField
+from slds_core.fixed_point.limits import trace_length
 from slds_core.fixed_point.progress import RESIDUAL, Inference, Progress, begin, record, unfinished
 from slds_core.fixed_point.residual import change, change_by_sequence
 from slds_core.trees import add_scaled, subtract, where, zeros_like
@@ -37,12 +38,13 @@ def newton_cg(
     parameters: PyTree,
     state: PyTree,
     *,
-    max_sweeps: int,
+    max_sweeps: Int[Array, ""] | int,
+    capacity: int | None = None,
     tolerance: Float[Array, ""] | float = 1e-12,
     criterion: str = RESIDUAL,
-    switch: float = 0.01,
-    forcing: float = 0.1,
-    products_per_step: int = 60,
+    switch: Float[Array, ""] | float = 0.01,
+    forcing: Float[Array, ""] | float = 0.1,
+    products_per_step: Int[Array, ""] | int = 60,
 ) -> Inference:
     """Returns the posterior found by Newton's method with conjugate gradients, safeguarded by the bound.
 
@@ -50,7 +52,7 @@ def newton_cg(
         problem: a mean-field model, whose two Fisher products the method needs.
         parameters, state: its parameters and where to start.
         max_sweeps: limit on sweeps and Jacobian products together, each counted as one.
-        tolerance, criterion: as for ``coordinate_ascent``.
+        capacity, tolerance, criterion: as for ``coordinate_ascent``.
         switch: largest change of the state in a sweep below which Newton's steps begin; far from the fixed point plain sweeps gain
             more for their price.
         forcing: relative residual of the first linear solves; it falls with the residual, for quadratic convergence in the end.
@@ -61,7 +63,7 @@ def newton_cg(
         never falls.
 
     Raises:
-        ValueError: ``max_sweeps`` is below 1, or no such criterion is known.
+        ValueError: ``max_sweeps`` is below 1 or above the capacity, or no such criterion is known.
         TypeError: the model is no mean field.
 
     References:
@@ -69,6 +71,7 @@ def newton_cg(
     """
     if not isinstance(problem, MeanField):
         raise TypeError(f"newton_cg needs a mean-field model with Fisher products, found {type(problem).__name__}")
+    length = trace_length(max_sweeps, capacity)
 
     def trial(carry: tuple[_Iterate, Progress]) -> tuple[_Iterate, Progress]:
         best, progress = carry
@@ -124,7 +127,7 @@ def newton_cg(
         )
         return where(accepted, taken, rejected), progress
 
-    nothing, progress = begin(problem, parameters, state, limit=max_sweeps, criterion=criterion)
+    nothing, progress = begin(problem, parameters, state, length=length, criterion=criterion)
     message = problem.response(parameters, state)
     still, zero = zeros_like(message), jnp.zeros((), progress.smallest.dtype)
     best = _Iterate(message, still, still, zero + 1, jnp.array(0), zero - jnp.inf, nothing)

@@ -54,23 +54,21 @@ class Progress(eqx.Module):
 
 
 def begin(
-    problem: FixedPoint, parameters: PyTree, state: PyTree, *, limit: int, criterion: str
+    problem: FixedPoint, parameters: PyTree, state: PyTree, *, length: int, criterion: str
 ) -> tuple[Any, Progress]:
-    """Returns an empty posterior and the progress before the first iteration.
+    """Returns an empty posterior and the progress before the first iteration, with room for ``length`` of them.
 
     Raises:
-        ValueError: the limit is below 1, or no such criterion is known.
+        ValueError: no such criterion is known.
     """
-    if limit < 1:
-        raise ValueError(f"max_sweeps: expected at least 1, found {limit}")
     shapes = jax.eval_shape(problem.posterior, parameters, state)
     names = ["elbo", *jax.eval_shape(problem.monitors, shapes)]
     if criterion not in (RESIDUAL, *names):
         raise ValueError(f"criterion: expected one of {', '.join([RESIDUAL, *names])}, found {criterion!r}")
-    empty = jnp.full(limit, jnp.nan, jax.eval_shape(problem.elbo, shapes).dtype)
+    empty = jnp.full(length, jnp.nan, jax.eval_shape(problem.elbo, shapes).dtype)
     posterior = jax.tree.map(lambda leaf: jnp.full(leaf.shape, jnp.nan, leaf.dtype), shapes)
     sequences = problem.sequences()
-    each = None if sequences is None else jnp.full((limit, sequences.count), jnp.nan, empty.dtype)
+    each = None if sequences is None else jnp.full((length, sequences.count), jnp.nan, empty.dtype)
     by_sequence = None if each is None else Residual(each, each)
     trace = Trace(Residual(empty, empty), dict.fromkeys(names, empty), empty, by_sequence)
     zero = jnp.array(0)
@@ -129,6 +127,7 @@ def record(
     return Progress(status, here + 1, sweeps, smallest, best_at, trace)
 
 
-def unfinished(progress: Progress, limit: int) -> Array:
-    """Returns whether to go on: no verdict yet, and sweeps left."""
-    return (progress.status == InferenceStatus.sweep_limit) & (progress.sweeps < limit) & (progress.iterations < limit)
+def unfinished(progress: Progress, limit: Int[Array, ""] | int) -> Array:
+    """Returns whether to go on: no verdict yet, sweeps left, and room in the trace."""
+    room = progress.iterations < progress.trace.sweeps.shape[0]
+    return (progress.status == InferenceStatus.sweep_limit) & (progress.sweeps < limit) & room

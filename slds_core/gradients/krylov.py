@@ -1,5 +1,7 @@
 """Implicit gradients by Krylov solvers: BiCGStab, GMRES, and conjugate gradients in the Fisher inner product."""
 
+from typing import cast
+
 import jax
 import jax.numpy as jnp
 import lineax as lx
@@ -8,6 +10,7 @@ from jaxtyping import Array, Float, Int, PyTree
 
 from slds_core.fixed_point.conjugate_gradients import fisher_conjugate_gradients
 from slds_core.fixed_point.interface import FixedPoint, MeanField
+from slds_core.fixed_point.limits import require_at_least
 from slds_core.gradients.implicit import GRACE, Solution, implicit_gradient, solution
 from slds_core.gradients.linearisation import AdjointSystem
 from slds_core.gradients.result import Gradient, Objective
@@ -20,8 +23,8 @@ def bicgstab(
     parameters: PyTree,
     state: PyTree,
     *,
-    tolerance: float = 1e-10,
-    max_products: int = 1000,
+    tolerance: Float[Array, ""] | float = 1e-10,
+    max_products: Int[Array, ""] | int = 1000,
     forward_tolerance: Float[Array, ""] | float = 1e-8,
     certified: bool = False,
 ) -> Gradient:
@@ -40,11 +43,11 @@ def bicgstab(
     References:
         van der Vorst (1992), "Bi-CGSTAB".
     """
-    _require(max_products, 2)
-    steps = max_products // 2
+    require_at_least("max_products", max_products, 2)
+    steps = cast(int, max_products // 2)  # numbers to Lineax, traced or not
 
     def solve(system: AdjointSystem) -> Solution:
-        found, taken = _lineax(system, lx.BiCGStab(rtol=0.0, atol=tolerance, norm=norm, max_steps=steps))
+        found, taken = _lineax(system, lx.BiCGStab(rtol=0.0, atol=cast(float, tolerance), norm=norm, max_steps=steps))
         return solution(found, 2 * taken, exhausted=taken >= steps)
 
     return implicit_gradient(
@@ -65,8 +68,8 @@ def gmres(
     parameters: PyTree,
     state: PyTree,
     *,
-    tolerance: float = 1e-10,
-    max_products: int = 1000,
+    tolerance: Float[Array, ""] | float = 1e-10,
+    max_products: Int[Array, ""] | int = 1000,
     restart: int = 10,
     forward_tolerance: Float[Array, ""] | float = 1e-8,
     certified: bool = False,
@@ -84,12 +87,12 @@ def gmres(
     References:
         Saad and Schultz (1986), "GMRES".
     """
-    _require(max_products, restart + 1)
-    cycles = max_products // (restart + 1)
+    require_at_least("max_products", max_products, restart + 1)
+    cycles = cast(int, max_products // (restart + 1))
 
     def solve(system: AdjointSystem) -> Solution:
         solver = lx.GMRES(
-            rtol=0.0, atol=tolerance, norm=norm, max_steps=cycles, restart=restart, stagnation_iters=cycles
+            rtol=0.0, atol=cast(float, tolerance), norm=norm, max_steps=cycles, restart=restart, stagnation_iters=cycles
         )
         found, taken = _lineax(system, solver)
         return solution(found, (restart + 1) * taken, exhausted=taken >= cycles)
@@ -113,7 +116,7 @@ def fisher_cg(
     state: PyTree,
     *,
     tolerance: Float[Array, ""] | float = 1e-10,
-    max_products: int = 1000,
+    max_products: Int[Array, ""] | int = 1000,
     forward_tolerance: Float[Array, ""] | float = 1e-8,
     certified: bool = False,
 ) -> Gradient:
@@ -134,7 +137,7 @@ def fisher_cg(
     References:
         Hestenes and Stiefel (1952), with the inner product of the Fisher metric; docs/theory.md, section "Adjoint".
     """
-    _require(max_products, 1)
+    require_at_least("max_products", max_products, 1)
     if not isinstance(problem, MeanField):
         raise TypeError(f"fisher_cg needs a mean-field model with Fisher products, found {type(problem).__name__}")
 
@@ -204,8 +207,3 @@ def _lineax(system: AdjointSystem, solver: lx.AbstractLinearSolver) -> tuple[PyT
     found = lx.linear_solve(operator, unit, solver, throw=False)
     answer = where(vanishes, zeros_like(unit), scale(length, found.value))
     return answer, jnp.where(vanishes, 0, found.stats["num_steps"])
-
-
-def _require(max_products: int, least: int) -> None:
-    if max_products < least:
-        raise ValueError(f"max_products: expected at least {least}, found {max_products}")

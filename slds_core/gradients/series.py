@@ -2,9 +2,10 @@
 
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Float, PyTree
+from jaxtyping import Array, Float, Int, PyTree
 
 from slds_core.fixed_point.interface import FixedPoint
+from slds_core.fixed_point.limits import require_at_least
 from slds_core.gradients.implicit import Solution, implicit_gradient, solution
 from slds_core.gradients.linearisation import AdjointSystem
 from slds_core.gradients.result import Gradient, Objective
@@ -17,7 +18,7 @@ def truncated(
     parameters: PyTree,
     state: PyTree,
     *,
-    sweeps: int,
+    sweeps: Int[Array, ""] | int,
     forward_tolerance: Float[Array, ""] | float = 1e-8,
     certified: bool = False,
 ) -> Gradient:
@@ -36,8 +37,7 @@ def truncated(
     References:
         Shaban et al. (2019), "Truncated back-propagation for bilevel optimization".
     """
-    if sweeps < 1:
-        raise ValueError(f"sweeps: expected at least 1, found {sweeps}")
+    require_at_least("sweeps", sweeps, 1)
 
     def solve(system: AdjointSystem) -> Solution:
         def extend(_, carry):
@@ -86,7 +86,7 @@ def richardson(
     state: PyTree,
     *,
     tolerance: Float[Array, ""] | float = 1e-10,
-    max_products: int = 1000,
+    max_products: Int[Array, ""] | int = 1000,
     damping: Float[Array, ""] | float = 1.0,
     forward_tolerance: Float[Array, ""] | float = 1e-8,
     certified: bool = False,
@@ -105,8 +105,7 @@ def richardson(
     References:
         Saad (2003), "Iterative methods for sparse linear systems", §4.2.1.
     """
-    if max_products < 1:
-        raise ValueError(f"max_products: expected at least 1, found {max_products}")
+    require_at_least("max_products", max_products, 1)
 
     def solve(system: AdjointSystem) -> Solution:
         scale = norm(system.right_hand_side)

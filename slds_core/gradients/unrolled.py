@@ -3,9 +3,11 @@
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Float, PyTree
+from jax.core import Tracer
+from jaxtyping import Array, Float, Int, PyTree
 
 from slds_core.fixed_point.interface import FixedPoint
+from slds_core.fixed_point.limits import require_at_least
 from slds_core.gradients.result import AdjointInfo, Gradient, GradientStatus, Objective
 from slds_core.trees import add, all_finite, norm, subtract, zeros_like
 
@@ -29,8 +31,7 @@ def unrolled(problem: FixedPoint, objective: Objective, parameters: PyTree, stat
     References:
         Scieur, Gidel, Bertrand and Pedregosa (2022), "The curse of unrolling".
     """
-    if sweeps < 1:
-        raise ValueError(f"sweeps: expected at least 1, found {sweeps}")
+    require_at_least("sweeps", sweeps, 1)
 
     def composition(parameters):
         def sweep(state, _):
@@ -52,7 +53,7 @@ def unrolled_converged(
     parameters: PyTree,
     state: PyTree,
     *,
-    sweeps: int = 100,
+    sweeps: Int[Array, ""] | int = 100,
     max_sweeps: int = 6400,
     tolerance: Float[Array, ""] | float = 1e-10,
 ) -> Gradient:
@@ -78,9 +79,8 @@ def unrolled_converged(
     References:
         Scieur, Gidel, Bertrand and Pedregosa (2022), "The curse of unrolling", on how late its derivative converges.
     """
-    if sweeps < 1:
-        raise ValueError(f"sweeps: expected at least 1, found {sweeps}")
-    if max_sweeps < 2 * sweeps:
+    require_at_least("sweeps", sweeps, 1)
+    if not isinstance(sweeps, Tracer) and max_sweeps < 2 * sweeps:
         raise ValueError(f"max_sweeps: expected at least 2 · sweeps = {2 * sweeps}, found {max_sweeps}")
 
     def store(state, _):

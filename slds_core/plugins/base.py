@@ -24,6 +24,10 @@ class Plugin(BaseModel, ABC):
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
+    traced: ClassVar[tuple[str, ...]] = ()
+    """Names of parameters that may be traced arrays when the plugin computes: settings that differ in these alone share one
+    compiled program. None by default; none that sets a shape, a number of steps that is differentiated, or a Python branch."""
+
     @field_validator("*", mode="before")
     @classmethod
     def _no_truth_for_a_number(cls, value: Any, info: ValidationInfo) -> Any:

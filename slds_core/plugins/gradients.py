@@ -29,6 +29,7 @@ class Unrolled(GradientPlugin):
 class UnrolledConverged(GradientPlugin):
     """Differentiate sweeps from the start, their number doubled until the gradient stops changing: a witness of its own."""
 
+    traced: ClassVar = ("sweeps", "tolerance")
     start: ClassVar[Literal["initial", "fixed_point"]] = "initial"
     sweeps: int = Field(100, ge=1, le=1_000_000, description="sweeps to differentiate first")
     max_sweeps: int = Field(
@@ -53,26 +54,31 @@ class UnrolledConverged(GradientPlugin):
     def estimate(self, problem, objective, parameters, state):
         from slds_core.gradients import unrolled_converged
 
-        return unrolled_converged(problem, objective, parameters, state, **self.model_dump())
+        return unrolled_converged(problem, objective, parameters, state, **dict(self))
 
 
 class _Implicit(GradientPlugin):
     """What all estimators at a fixed point share."""
 
+    traced: ClassVar = ("forward_tolerance",)
     forward_tolerance: float = Field(
         1e-8, gt=0, description="largest change of the state in one more sweep at which it counts as a fixed point"
     )
 
 
+_SOLVED = (*_Implicit.traced, "tolerance", "max_products")
+
+
 class Truncated(_Implicit):
     """Differentiate the last few sweeps only: a truncated Neumann series. An approximation by design."""
 
+    traced: ClassVar = (*_Implicit.traced, "sweeps")
     sweeps: int = Field(ge=1, le=1_000_000, description="sweeps to differentiate")
 
     def estimate(self, problem, objective, parameters, state):
         from slds_core.gradients import truncated
 
-        return truncated(problem, objective, parameters, state, **self.model_dump())
+        return truncated(problem, objective, parameters, state, **dict(self))
 
 
 class OneStep(_Implicit):
@@ -81,12 +87,13 @@ class OneStep(_Implicit):
     def estimate(self, problem, objective, parameters, state):
         from slds_core.gradients import one_step
 
-        return one_step(problem, objective, parameters, state, **self.model_dump())
+        return one_step(problem, objective, parameters, state, **dict(self))
 
 
 class Richardson(_Implicit):
     """Implicit gradient, the adjoint iterated with damping; on the sweep, or on both blocks side by side as the original does."""
 
+    traced: ClassVar = (*_SOLVED, "damping")
     tolerance: float = _TOLERANCE
     max_products: int = _PRODUCTS
     damping: float = Field(1.0, gt=0, le=1, description="step length; 1 is the plain Neumann series")
@@ -108,13 +115,14 @@ class Richardson(_Implicit):
             needs_mean_field(self, problem)
             state = problem.first_block(parameters, state).statistics, state
             problem = Coupled(problem)
-        settings = self.model_dump(exclude={"system"})
+        settings = {name: value for name, value in self if name != "system"}
         return richardson(problem, objective, parameters, state, **settings)
 
 
 class BiCGStab(_Implicit):
     """Implicit gradient at a fixed point, the adjoint system solved by BiCGStab."""
 
+    traced: ClassVar = _SOLVED
     tolerance: float = _TOLERANCE
     max_products: int = _PRODUCTS
 
@@ -126,12 +134,13 @@ class BiCGStab(_Implicit):
     def estimate(self, problem, objective, parameters, state):
         from slds_core.gradients import bicgstab
 
-        return bicgstab(problem, objective, parameters, state, **self.model_dump())
+        return bicgstab(problem, objective, parameters, state, **dict(self))
 
 
 class GMRES(_Implicit):
     """Implicit gradient at a fixed point, the adjoint system solved by restarted GMRES."""
 
+    traced: ClassVar = _SOLVED
     tolerance: float = _TOLERANCE
     max_products: int = _PRODUCTS
     restart: int = Field(10, ge=1, description="dimension of the Krylov space of one cycle")
@@ -144,12 +153,13 @@ class GMRES(_Implicit):
     def estimate(self, problem, objective, parameters, state):
         from slds_core.gradients import gmres
 
-        return gmres(problem, objective, parameters, state, **self.model_dump())
+        return gmres(problem, objective, parameters, state, **dict(self))
 
 
 class FisherCG(_Implicit):
     """Implicit gradient at a fixed point, the adjoint system solved by conjugate gradients in the Fisher metric."""
 
+    traced: ClassVar = _SOLVED
     tolerance: float = _TOLERANCE
     max_products: int = _PRODUCTS
 
@@ -162,12 +172,13 @@ class FisherCG(_Implicit):
         from slds_core.gradients import fisher_cg
 
         needs_mean_field(self, problem)
-        return fisher_cg(problem, objective, parameters, state, **self.model_dump())
+        return fisher_cg(problem, objective, parameters, state, **dict(self))
 
 
 class Direct(_Implicit):
     """Implicit gradient at a fixed point by a dense solve: the reference for small problems."""
 
+    traced: ClassVar = (*_Implicit.traced, "tolerance")
     tolerance: float = _TOLERANCE
     max_unknowns: int = Field(4000, ge=1, description="largest system to build; memory is its square")
 
@@ -183,7 +194,7 @@ class Direct(_Implicit):
 
         if size(state) > self.max_unknowns:
             raise Declined(f"the state has {size(state)} unknowns, more than max_unknowns = {self.max_unknowns}")
-        return direct(problem, objective, parameters, state, **self.model_dump())
+        return direct(problem, objective, parameters, state, **dict(self))
 
 
 class FiniteDifference(GradientPlugin):
@@ -198,7 +209,7 @@ class FiniteDifference(GradientPlugin):
     def estimate(self, problem, objective, parameters, state):
         from slds_core.gradients import finite_difference
 
-        return finite_difference(problem, objective, parameters, state, **self.model_dump())
+        return finite_difference(problem, objective, parameters, state, **dict(self))
 
 
 class _Original(GradientPlugin):
@@ -223,7 +234,7 @@ class OriginalItersolve(_Original):
         from slds_core.gradients import original_itersolve
 
         self.check(problem, parameters, state)
-        return original_itersolve(problem, objective, parameters, state, **self.model_dump())
+        return original_itersolve(problem, objective, parameters, state, **dict(self))
 
 
 class OriginalBiCGStab(_Original):
@@ -233,4 +244,4 @@ class OriginalBiCGStab(_Original):
         from slds_core.gradients import original_bicgstab
 
         self.check(problem, parameters, state)
-        return original_bicgstab(problem, objective, parameters, state, **self.model_dump())
+        return original_bicgstab(problem, objective, parameters, state, **dict(self))

@@ -34,6 +34,7 @@ def code_hash(stage: str) -> str:
     return settings_hash({"files": digest(files), "packages": versions()})
 
 
+@cache
 def versions() -> dict[str, str]:
     """Returns the versions of the packages that results depend on."""
     return {package: version(package) for package in _PACKAGES}

@@ -7,7 +7,9 @@ A **reference** names a plugin in a configuration, on a command line and in a fi
 import difflib
 import itertools
 from dataclasses import dataclass
-from importlib.metadata import EntryPoint, entry_points
+from functools import cache
+from importlib import metadata
+from importlib.metadata import EntryPoint
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,12 @@ from slds_core.study.errors import StudyError
 from slds_core.study.plugin_files import KINDS as KINDS
 from slds_core.study.plugin_files import plugin_files, plugins_in
 from slds_core.study.sources import PACKAGE, closure, digest
+
+
+@cache  # reading the environment takes 10 ms
+def entry_points(*, group: str) -> metadata.EntryPoints:
+    """Returns the entry points of a group."""
+    return metadata.entry_points(group=group)
 
 
 @dataclass(frozen=True)

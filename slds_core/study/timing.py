@@ -8,6 +8,8 @@ from typing import Any
 
 import jax
 
+from slds_core.study.programs import compiled
+
 
 @dataclass(frozen=True)
 class Measurement:
@@ -15,7 +17,7 @@ class Measurement:
 
     result: Any
     compile_seconds: float  # tracing, lowering and compiling
-    cache_hit: bool  # whether the compiled program came from JAX's persistent cache
+    cache_hit: bool  # whether the compiled program came from this process's memory or from JAX's persistent cache
     run_seconds: list[float]  # of each repetition after the first
     temporary_bytes: int  # of the compiled program, from XLA's own analysis; deterministic
 
@@ -31,7 +33,7 @@ def measure(function: Callable, *arguments: Any, repeats: int = 1, budget: float
     """
     with _cache_hits() as hits:
         start = time.perf_counter()
-        program = jax.jit(function).lower(*arguments).compile()
+        program, known = compiled(function, *arguments)
         compile_seconds = time.perf_counter() - start
     result = jax.block_until_ready(program(*arguments))
     runs: list[float] = []
@@ -41,7 +43,9 @@ def measure(function: Callable, *arguments: Any, repeats: int = 1, budget: float
         jax.block_until_ready(program(*arguments))
         runs.append(time.perf_counter() - start)
     memory = program.memory_analysis()
-    return Measurement(result, compile_seconds, bool(hits), runs, int(memory.temp_size_in_bytes) if memory else -1)
+    return Measurement(
+        result, compile_seconds, known or bool(hits), runs, int(memory.temp_size_in_bytes) if memory else -1
+    )
 
 
 @contextlib.contextmanager

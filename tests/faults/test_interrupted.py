@@ -47,8 +47,11 @@ def alive(group: int) -> list[str]:
 
 
 def jobs(top: int) -> list[int]:
-    """The jobs that compute at the moment, by their command line."""
-    return [pid for pid in processes(top) if {b"slds_core.cli", b"--output"} <= set(command(pid).split(b"\0"))]
+    """The jobs at work at the moment, by their command line."""
+    words = {pid: command(pid).split(b"\0") for pid in processes(top)}
+    return [
+        pid for pid, own in words.items() if b"--output" in own and own[2].endswith((b"client.py", b"slds_core.cli"))
+    ]
 
 
 def command(pid: int) -> bytes:
@@ -60,7 +63,10 @@ def command(pid: int) -> bytes:
 
 @pytest.mark.parametrize("first", range(0, MOMENTS, MOMENTS // 4))
 def test_killed_at_random_moments(reference, folder, first):
-    """Twenty moments in all, five of each study: every kill hits what the last one left. Half kill a job, half everything."""
+    """Twenty moments in all, five of each study: every kill hits what the last one left. Half kill a job, half everything.
+
+    What is killed with a job is its work too; and everything includes the processes that jobs share, which are in the run's group.
+    """
     seconds, finished = float((reference / "seconds").read_text()), {}
     for seed in range(first, first + MOMENTS // 4):
         draw = random.Random(seed)

@@ -1,17 +1,23 @@
 # The checked configuration, and how a setting becomes a command line.
+import atexit
 import shlex
+import shutil
 import sys
+from functools import cache
 from pathlib import Path
+from tempfile import mkdtemp
 
 from snakemake.exceptions import WorkflowError
 
+from slds_core.study import registry
 from slds_core.study.assignments import as_text
 from slds_core.study.configuration import read_files
 from slds_core.study.errors import StudyError
 from slds_core.study.nodes import node_type
 from slds_core.study.provenance import code_hash
-from slds_core.study.registry import available, identity
+from slds_core.study.registry import available
 from slds_core.study.resolve import input_files
+from slds_core.study.sources import PACKAGE
 
 try:
     STUDY = read_files(map(Path, workflow.configfiles), config)
@@ -34,9 +40,20 @@ def literal(text):
     return text.replace("{", "{{").replace("}", "}}")
 
 
+# Jobs of this run share processes; they end with it, and with the folder of their sockets.
+WORKERS = (
+    ""
+    if os.environ.get("SLDS_PROCESS_PER_JOB")
+    else mkdtemp(prefix=f"slds-{os.getpid()}-")
+)
+if WORKERS:
+    atexit.register(shutil.rmtree, WORKERS, ignore_errors=True)
+
+CLIENT = shlex.quote(str(PACKAGE / "cli" / "client.py"))
+
 PREFIX = (
-    f'slds() ( exec {shlex.quote(sys.executable)} -m slds_core.cli "$@" ); '
-    f"export XLA_FLAGS={FLAGS} JAX_COMPILATION_CACHE_DIR={COMPILED} JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS=0 "
+    f'slds() ( exec {shlex.quote(sys.executable)} -S {CLIENT} "$@" ); '
+    f"export SLDS_WORKERS={shlex.quote(WORKERS)} XLA_FLAGS={FLAGS} JAX_COMPILATION_CACHE_DIR={COMPILED} JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS=0 "
     f"MPLCONFIGDIR={shlex.quote(os.path.join(CACHE, 'matplotlib'))} NPROC=$OMP_NUM_THREADS "
     "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES=-1 TF_CPP_MIN_LOG_LEVEL=2; set -euo pipefail; "
 )
@@ -80,6 +97,10 @@ def named(settings, kind):
         return settings[wildcards.setting]
 
     return lookup
+
+
+# of the state that the run begins with, for all jobs alike
+identity = cache(registry.identity)
 
 
 def plugin_of_model(wildcards):

@@ -6,12 +6,11 @@ rule gradient:
         "results/{model}/gradient/{setting}.nc",
     log:
         "results/log/{model}/gradient/{setting}.log",
-    benchmark:
-        "results/benchmark/{model}/gradient/{setting}.tsv"
     threads: cores("gradient")
     resources:
         **needs("gradient", mem_mb=8000, runtime=60),
     params:
+        used="results/benchmark/{model}/gradient/{setting}.tsv",
         settings=lambda wildcards: plugin(gradient_setting(wildcards)),
         objective=lambda wildcards: plugin(
             STUDY.objective, "--objective", "--objective-set"
@@ -28,7 +27,7 @@ rule gradient:
     message:
         "Differentiate {wildcards.model} by {wildcards.setting}"
     shell:
-        "slds gradient --model {input.model:q} {params.at} --name {wildcards.setting:q} {params.settings}"
+        "slds --benchmark {params.used:q} gradient --model {input.model:q} {params.at} --name {wildcards.setting:q} {params.settings}"
         " {params.objective} --output {output:q} 2>&1 | tee {log:q}"
 
 
@@ -41,18 +40,17 @@ rule compare:
         "results/{model}/comparison.nc",
     log:
         "results/log/{model}/comparison.log",
-    benchmark:
-        "results/benchmark/{model}/comparison.tsv"
     threads: cores("compare")
     resources:
         **needs("compare", mem_mb=2000, runtime=10),
     params:
+        used="results/benchmark/{model}/comparison.tsv",
         references=shlex.join(f"--reference={name}" for name in STUDY.references),
         code=code_hash("comparison"),
     message:
         "Compare the gradients of {wildcards.model}"
     shell:
-        "slds compare {input:q} {params.references} --output {output:q} 2>&1 | tee {log:q}"
+        "slds --benchmark {params.used:q} compare {input:q} {params.references} --output {output:q} 2>&1 | tee {log:q}"
 
 
 rule all_gradient:

@@ -5,12 +5,11 @@ rule infer:
         "results/{model}/inference/{setting}.nc",
     log:
         "results/log/{model}/inference/{setting}.log",
-    benchmark:
-        "results/benchmark/{model}/inference/{setting}.tsv"
     threads: cores("infer")
     resources:
         **needs("infer", mem_mb=4000, runtime=30),
     params:
+        used="results/benchmark/{model}/inference/{setting}.tsv",
         settings=lambda wildcards: plugin(inference_setting(wildcards)),
         code=code_hash("inference"),
         model=plugin_of_model,
@@ -20,7 +19,7 @@ rule infer:
     message:
         "Infer {wildcards.model} at {wildcards.setting}"
     shell:
-        "slds infer --model {input.model:q} --name {wildcards.setting:q} {params.settings} --output {output:q} 2>&1 | tee {log:q}"
+        "slds --benchmark {params.used:q} infer --model {input.model:q} --name {wildcards.setting:q} {params.settings} --output {output:q} 2>&1 | tee {log:q}"
 
 
 rule residual:
@@ -31,18 +30,17 @@ rule residual:
         "results/{model}/residual/{setting}.nc",
     log:
         "results/log/{model}/residual/{setting}.log",
-    benchmark:
-        "results/benchmark/{model}/residual/{setting}.tsv"
     threads: cores("residual")
     resources:
         **needs("residual", mem_mb=4000, runtime=10),
     params:
+        used="results/benchmark/{model}/residual/{setting}.tsv",
         code=code_hash("residual"),
         model=plugin_of_model,
     message:
         "Measure how far {wildcards.model} at {wildcards.setting} is from the fixed point"
     shell:
-        "slds residual --model {input.model:q} --inference {input.inference:q} --name {wildcards.setting:q}"
+        "slds --benchmark {params.used:q} residual --model {input.model:q} --inference {input.inference:q} --name {wildcards.setting:q}"
         " --output {output:q} 2>&1 | tee {log:q}"
 
 

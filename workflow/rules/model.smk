@@ -5,12 +5,11 @@ rule build_model:
         "results/{model}/model.nc",
     log:
         "results/log/{model}/model.log",
-    benchmark:
-        "results/benchmark/{model}/model.tsv"
     threads: cores("build_model")
     resources:
         **needs("build_model", mem_mb=2000, runtime=10),
     params:
+        used="results/benchmark/{model}/model.tsv",
         settings=lambda wildcards: plugin(STUDY.models[wildcards.model]),
         precision=STUDY.precision,
         code=code_hash("model"),
@@ -18,7 +17,7 @@ rule build_model:
     message:
         "Build the model {wildcards.model}"
     shell:
-        "slds build-model --name {wildcards.model:q} {params.settings} --precision {params.precision}"
+        "slds --benchmark {params.used:q} build-model --name {wildcards.model:q} {params.settings} --precision {params.precision}"
         " --output {output:q} 2>&1 | tee {log:q}"
 
 

@@ -22,12 +22,11 @@ rule report:
         ),
     log:
         "results/log/report.log",
-    benchmark:
-        "results/benchmark/report.tsv"
     threads: cores("report")
     resources:
         **needs("report", mem_mb=4000, runtime=15),
     params:
+        used="results/benchmark/report.tsv",
         # functions, since Snakemake takes braces in a string for wildcards
         title=lambda wildcards: shlex.quote(STUDY.title),
         # what a command line adds to the configuration is in no file, so the files would not tell what is missing
@@ -43,7 +42,7 @@ rule report:
     message:
         "Write the report"
     shell:
-        "slds report {input:q} --title {params.title} {params.config} --logs {params.logs:q}"
+        "slds --benchmark {params.used:q} report {input:q} --title {params.title} {params.config} --logs {params.logs:q}"
         " --benchmarks {params.benchmarks:q} --figures {output.figures:q} --output {output.html:q} 2>&1 | tee {log:q}"
 
 

@@ -2,7 +2,7 @@
 
 import math
 import statistics
-from functools import partial
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +21,11 @@ from slds_core.gradients import (
     certify,
 )
 from slds_core.gradients.by_sequence import SEQUENCE
-from slds_core.plugins import Declined
+from slds_core.plugins import Declined, ObjectivePlugin
 from slds_core.study import registry, store
 from slds_core.study.errors import StudyError
 from slds_core.study.guard import failures_of
+from slds_core.study.programs import Bound, compiled, with_numbers, without_numbers
 from slds_core.study.stages.common import (
     StoredModel,
     attributes,
@@ -87,19 +88,15 @@ def gradient(
 def _estimated(
     stored: StoredModel, reference: str, plugin: Any, goal: Any, inference: Path | None
 ) -> tuple[xr.Dataset, str]:
-    function = goal.objective(stored.problem)
+    function = _objective(goal, stored.problem)
     state = stored.start
     if plugin.start == "fixed_point" and inference is not None:
         state = read_state(inference, stored)
 
-    def estimate(parameters, state):
-        found = plugin.estimate(stored.problem, function, parameters, state)
-        if not isinstance(found, Gradient | DirectionalDerivatives):
-            raise TypeError(f"expected a Gradient or DirectionalDerivatives, found {type(found).__name__}")
-        return found
-
+    fixed, numbers = without_numbers(plugin)
     with failures_of(reference, type(plugin)):
-        cost = measure(by_sequence(stored.problem, estimate), stored.parameters, state, repeats=_REPEATS)
+        estimate = Bound(_estimate, (fixed, stored.problem, function))
+        cost = measure(estimate, numbers, stored.parameters, state, repeats=_REPEATS)
     found, separate = cost.result
     fields = stored.problem.parameter_fields()
     if isinstance(found, DirectionalDerivatives):
@@ -115,6 +112,24 @@ def _estimated(
     )
     seconds = statistics.median(cost.run_seconds)
     return dataset, f"{summary}, {seconds:.3g} s a run, {cost.compile_seconds:.2f} s to compile"
+
+
+@lru_cache(maxsize=16)
+def _objective(goal: ObjectivePlugin, problem: FixedPoint) -> Objective:
+    """Returns the objective, the same one each time: programs of a new one would be compiled anew."""
+    return goal.objective(problem)
+
+
+def _estimate(
+    plugin: Any, problem: FixedPoint, function: Objective, numbers: dict[str, Any], parameters: Any, state: Any
+) -> tuple[Gradient | DirectionalDerivatives, Any]:
+    def estimate(parameters, state):
+        found = with_numbers(plugin, numbers).estimate(problem, function, parameters, state)
+        if not isinstance(found, Gradient | DirectionalDerivatives):
+            raise TypeError(f"expected a Gradient or DirectionalDerivatives, found {type(found).__name__}")
+        return found
+
+    return by_sequence(problem, estimate)(parameters, state)
 
 
 def _full(found: Gradient, fields: Any) -> tuple[dict[str, xr.Variable], str, str, str]:
@@ -163,8 +178,9 @@ def _certificate(stored: StoredModel, function: Objective, state: Any, found: Gr
     """Returns the bound on the gradient's error, where there is an adjoint to judge. Its cost is apart from the estimator's."""
     if jax.tree.structure(found.adjoint) != jax.tree.structure(state):
         return {}
-    judge = jax.jit(lambda *arguments: certify(stored.problem, function, *arguments))
-    bound = judge(stored.parameters, state, found.adjoint)
+    arguments = stored.parameters, state, found.adjoint
+    judge, _ = compiled(Bound(certify, (stored.problem, function)), *arguments)
+    bound = judge(*arguments)
     described = {
         "certificate": (bound.bound, "bound on the Euclidean distance from the true gradient"),
         "certificate_rate": (bound.rate, "contraction rate that it uses"),
@@ -185,7 +201,7 @@ def _prediction(
     if "certificate_rate" in variables:
         rate = float(variables["certificate_rate"].values)
     elif isinstance(problem, MeanField):  # the adjoint is another system's, as that of both blocks is
-        spectrum = jax.jit(partial(sweep_spectrum, problem))
+        spectrum, _ = compiled(Bound(sweep_spectrum, (problem,)), stored.parameters, state)
         rate = float(spectrum(stored.parameters, state).eigenvalues[0])
     predicted = plugin.predicted_products(rate) if 0 < rate < 1 else None
     if predicted is None:

@@ -12,6 +12,7 @@ from slds_core.fixed_point.status import name_of
 from slds_core.plugins import Declined, InferencePlugin
 from slds_core.study import registry, store
 from slds_core.study.guard import failures_of
+from slds_core.study.programs import Bound, with_numbers, without_numbers
 from slds_core.study.stages.common import STATE, attributes, cost_variables, declined, read_model, sequence_variables
 from slds_core.study.timing import measure
 from slds_core.study.trees import to_variables
@@ -35,16 +36,11 @@ def infer(model: Path, name: str, settings: dict[str, Any], output: Path) -> str
     stored = read_model(model)
     plugin = registry.make("inference", settings["plugin"], settings["parameters"])
 
-    def infer_from(parameters, state):
-        found = plugin.infer(stored.problem, parameters, state)
-        if not isinstance(found, Inference):
-            raise TypeError(f"expected an Inference, found {type(found).__name__}")
-        return found
-
+    fixed, numbers = without_numbers(plugin)
     origin = attributes("inference", stored.name, name, settings, stored.precision, inference=settings["plugin"])
     try:
         with failures_of(settings["plugin"], type(plugin)):
-            cost = measure(infer_from, stored.parameters, stored.start)
+            cost = measure(Bound(_infer, (fixed, stored.problem)), numbers, stored.parameters, stored.start)
     except Declined as reason:
         store.write(declined(reason), output, "inference", origin)
         return f"skipped: {reason}"
@@ -66,6 +62,13 @@ def infer(model: Path, name: str, settings: dict[str, Any], output: Path) -> str
     store.write(dataset, output, "inference", origin)
     residual = float(inference.trace.residual.maximum[iterations - 1])
     return f"{status} after {sweeps} sweeps and products, last change {residual:.1e}"
+
+
+def _infer(plugin: Any, problem: FixedPoint, numbers: dict[str, Any], parameters: Any, state: Any) -> Inference:
+    found = with_numbers(plugin, numbers).infer(problem, parameters, state)
+    if not isinstance(found, Inference):
+        raise TypeError(f"expected an Inference, found {type(found).__name__}")
+    return found
 
 
 def _trace_variables(inference: Inference, iterations: int, seconds: float) -> dict[str, xr.Variable]:

@@ -14,6 +14,7 @@ from slds_core.gradients.linearisation import linearise
 from slds_core.objectives.generic import elbo
 from slds_core.plugins import Declined
 from slds_core.study import store
+from slds_core.study.programs import Bound, compiled
 from slds_core.study.stages.common import attributes, declined, read_model, read_state, sequence_variables
 from slds_core.trees import norm, size
 
@@ -44,9 +45,8 @@ def residual(model: Path, inference: Path, name: str, output: Path) -> str:
     except Declined as reason:
         store.write(declined(reason), output, "residual", origin)
         return f"skipped: {reason}"
-    measured, by_sequence, defect, spectrum = jax.jit(lambda *arguments: _measure(problem, *arguments))(
-        parameters, state
-    )
+    program, _ = compiled(Bound(_measure, (problem,)), parameters, state)
+    measured, by_sequence, defect, spectrum = program(parameters, state)
     variables = {
         "residual_mean": store.variable((), measured.mean, "mean absolute change of the state in one more sweep"),
         "residual_max": store.variable((), measured.maximum, "largest absolute change of the state in one more sweep"),

@@ -1,0 +1,34 @@
+"""Limits on sweeps and products, which may be plain numbers or traced: another traced limit never compiles anew."""
+
+import operator
+from typing import Any
+
+from jax.core import Tracer
+
+
+def require_at_least(name: str, value: Any, least: int) -> None:
+    """Refuses a limit that is too low. A traced one cannot be looked at: where it is below ``least``, the loop takes no step.
+
+    Raises:
+        ValueError: names the limit, what was expected, and the value found.
+    """
+    if not isinstance(value, Tracer) and value < least:
+        raise ValueError(f"{name}: expected at least {least}, found {value}")
+
+
+def trace_length(max_sweeps: Any, capacity: int | None) -> int:
+    """Returns how many iterations a trace has room for: ``capacity``, or the limit itself where that is a plain number.
+
+    Raises:
+        ValueError: the limit is below 1 or above the capacity, or it is traced and no capacity is given.
+    """
+    require_at_least("max_sweeps", max_sweeps, 1)
+    traced = isinstance(max_sweeps, Tracer)
+    if capacity is None:
+        if traced:
+            raise ValueError("capacity: needed where max_sweeps is traced, since arrays have fixed lengths")
+        return operator.index(max_sweeps)
+    require_at_least("capacity", capacity, 1)
+    if not traced and max_sweeps > capacity:
+        raise ValueError(f"max_sweeps: expected at most capacity = {capacity}, found {max_sweeps}")
+    return capacity
