@@ -187,8 +187,8 @@ class SVAE(LearntModel):
             "training_final_bound": (
                 (),
                 bound,
-                "bound after the last epoch, inference converged",
-                "nat an observed entry",
+                "bound after the last epoch, inference converged, an observed entry",
+                "nat",
             ),
             "training_final_residual": ((), float(found.residual), "largest change in one more sweep there", "1"),
         }
@@ -196,9 +196,9 @@ class SVAE(LearntModel):
             batch = full_batch(unseen)
             local = eqx.filter_jit(settled)(model, batch, uniform_start(batch, self.states))
             each = float(local.likelihood - local.local_divergence) / max(int(unseen.observed.sum()), 1)
-            extra["training_unseen_bound"] = (
-                (), each, "bound on the sequences held out, without the global divergence", "nat an observed entry",
-            )  # fmt: skip
+            words = "bound on the log-likelihood of the sequences held out, an observed entry, standardised"
+            extra["training_method"] = "method", ["model"], "what predicts", "1"
+            extra["training_held_out_bound"] = "method", [each], words, "nat"
         return extra | self._imputation(run, progress, found.gaussian, series, held_out)
 
     def _imputation(self, run: Any, progress: Any, gaussian: Any, series: Any, held_out: np.ndarray) -> dict[str, Any]:
