@@ -79,7 +79,7 @@ class SVAE(LearntModel):
     def problem(self):
         from slds_core.models.slds import slds_problem
 
-        lengths = _make("data", self.data).load().lengths
+        lengths = self._split(_make("data", self.data).load())[0].lengths
         return slds_problem(lengths if len(lengths) > 1 else None)
 
     def rebuild(self, dataset):

@@ -38,6 +38,8 @@ def train(
     if files is not None:
         progress, records = files.latest(last, progress, len(QUANTITIES))
     first = int(progress.epoch)
+    if first:
+        _tell(f"goes on after epoch {first}")
     if first < last:
         run.prepare(progress)
     started, said = time.monotonic(), 0.0
@@ -59,5 +61,9 @@ def _say(epoch: int, first: int, last: int, bound: float, started: float, said: 
     if now - said < _SAY and epoch < last:
         return said
     left = now / (epoch - first) * (last - epoch)
-    print(f"epoch {epoch} of {last}: bound {bound:.4f} nats an entry, {left:.0f} s left", file=sys.stderr, flush=True)
+    _tell(f"epoch {epoch} of {last}: bound {bound:.4f} nats an entry, {left:.0f} s left")
     return now
+
+
+def _tell(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
