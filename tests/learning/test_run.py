@@ -13,8 +13,8 @@ from slds_core.fixed_point import coordinate_ascent
 from slds_core.gradients import fisher_cg, one_step, unrolled
 from slds_core.learning import Learner, full_batch, prior_factors, warm_start
 from slds_core.learning.encoder import imitating, imitating_network
-from slds_core.learning.imputation import hold_out, imputation, interpolate
 from slds_core.learning.factors import divergence
+from slds_core.learning.imputation import hold_out, imputation, interpolate
 from slds_core.learning.judge import settled
 from slds_core.learning.run import NonFinite, Run
 from slds_core.learning.training import SVAE
