@@ -42,6 +42,8 @@ def train(
         _tell(f"goes on after epoch {first}")
     if first < last:
         run.prepare(progress)
+        if judge:
+            run.judge(progress)  # compiles it too, so that the time left is guessed from epochs alone
     started, said = time.monotonic(), 0.0
     for epoch in range(first, last):
         judged = run.judge(progress) if judge and epoch % judge == 0 else (np.nan, np.nan)

@@ -10,9 +10,11 @@ from matplotlib.figure import Figure
 
 from slds_core.report.figures.catalogue import TRAININGS
 from slds_core.report.load import ModelResults
+from slds_core.report.render import write_report
 from slds_core.report.sections.contest import ESTIMATORS, RUNS, EstimatorRow, RunRow
 from slds_core.report.svg import render_svg
 from slds_core.report.trainings import contests, label
+from slds_core.study import store
 
 KIND = TRAININGS["estimators"]
 
@@ -119,3 +121,41 @@ def test_runs_without_numbers_are_drawn_and_said():
     rows = [EstimatorRow(found, name, runs, 0) for name, runs in found.runs.items()]
     assert [column.cell(rows[1]).text for column in ESTIMATORS][3:6] == ["–", "", "–"]
     assert RUNS[3].cell(RunRow(found, found.runs["b"][0])).text == "–"
+
+
+CONFIGURATION = """
+models:
+  one_step: {plugin: svae, data: macrodata, gradient: one_step, seed: [0, 1]}
+  good: {plugin: svae, data: macrodata, gradient: fisher_cg, seed: [0, 1]}
+inference: {converged: {plugin: newton_cg}}
+objective: {plugin: elbo}
+"""
+
+
+def test_the_page_shows_runs_and_what_stopped_them(study, tmp_path):
+    """One of the four trainings stopped: it is counted, and its reason is told."""
+    results = tmp_path / "results"
+    for name in ("one_step_0", "one_step_1", "good_0"):
+        dataset = study[name].model
+        said = json.loads(dataset.attrs["settings"])
+        attributes = {"model": name, "setting": name, "settings": said, "packages": {}}
+        store.write(described(dataset), results / name / "model.nc", "model", attributes)
+    log = results / "log" / "good_1" / "fit.log"
+    log.parent.mkdir(parents=True)
+    log.write_text("slds fit: training stopped: epoch 3, batch 0: the posterior held a NaN\n")
+    (tmp_path / "config.yaml").write_text(CONFIGURATION)
+    write_report([results], results / "report.html", "", None, configuration=[tmp_path / "config.yaml"])
+    page = (results / "report.html").read_text()
+    section = page.partition("One model, learnt with several gradients")[2]
+    assert section
+    estimators = section.partition("Estimators by the models that they train")[2].partition("</table>")[0]
+    rows = [row.partition("</tr>")[0] for row in estimators.partition("<tbody>")[2].split("<tr>")[1:]]
+    assert [row.partition('scope="row">')[2].partition("<")[0] for row in rows] == ["good", "one_step"]
+    assert "−0.2 (−0.2 to −0.2)" in rows[1]  # of seed 0, which both finished
+    assert "training stopped: epoch 3, batch 0: the posterior held a NaN" in section
+    assert [row.count(">1<") for row in rows] == [2, 0]  # one run, one stopped
+
+
+def described(dataset: xr.Dataset) -> xr.Dataset:
+    variables = {name: store.variable(value.dims, value.values, name) for name, value in dataset.variables.items()}
+    return xr.Dataset(variables)
