@@ -203,6 +203,8 @@ class SVAE(LearntModel):
 
     def _imputation(self, run: Any, progress: Any, gaussian: Any, series: Any, held_out: np.ndarray) -> dict[str, Any]:
         """Returns what the model makes of the entries held out, and linear interpolation beside it."""
+        import jax.numpy as jnp
+
         from slds_core.learning import full_batch
         from slds_core.learning.imputation import imputation, interpolate
 
@@ -210,7 +212,8 @@ class SVAE(LearntModel):
             return {}
         batch = run.whole()
         mean, variance = progress.model.decoder.predict(gaussian)
-        values, held = (np.asarray(batch.packed(np.asarray(array))) for array in (full_batch(series).values, held_out))
+        pairs = full_batch(series).values, jnp.asarray(held_out)
+        values, held = (np.asarray(batch.packed(array)) for array in pairs)
         known = run.series
         straight = np.concatenate(
             [interpolate(v[:n], o[:n]) for v, o, n in zip(known.values, known.observed, known.lengths, strict=True)]
