@@ -1,5 +1,6 @@
 """Studies as a user runs them, for the tests: started, waited for, killed, compared."""
 
+import base64
 import os
 import subprocess
 import sys
@@ -7,6 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import xarray as xr
+
+from slds_core.study import store
 
 ROOT = Path(__file__).parent.parent
 SMALL = ROOT / "tests" / "data" / "small.yaml"
@@ -63,6 +66,21 @@ def assert_same_numbers(one: Path, other: Path) -> None:
         for key, array in arrays.items():
             same = found[name][key].tobytes() == array.tobytes()
             assert same or array.dtype == object, f"{name}: {key}: {found[name][key]} and not {array}"
+
+
+def begun(folder: Path) -> set[str]:
+    """Returns the results that Snakemake knows it was at work on, by their place below ``results``."""
+    marks = (folder / ".snakemake" / "incomplete").rglob("*")
+    names = {base64.b64decode(mark.name).decode() for mark in marks if mark.is_file() and "migration" not in mark.name}
+    return {name.removeprefix("results/") for name in names}
+
+
+def finished(folder: Path) -> dict[str, int]:
+    """Returns when each result that no job is at work on was written; makes sure that all are whole."""
+    for path in files(folder).values():
+        store.read_any(path)
+    unfinished = begun(folder)
+    return {name: when for name, when in modified(folder).items() if name not in unfinished}
 
 
 def modified(folder: Path) -> dict[str, int]:

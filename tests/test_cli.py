@@ -112,6 +112,17 @@ def test_errors_are_one_paragraph_and_debug_shows_where(tmp_path):
     )
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs Linux's device that is always full")
+def test_output_on_a_full_disk_is_no_defect():
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "slds_core.cli", "check"],
+            cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True, timeout=300, check=False,
+        )  # fmt: skip
+    assert done.returncode == 1
+    assert done.stderr == "slds check: [Errno 28] No space left on device\n"
+
+
 @pytest.mark.parametrize("kind", ["data", "models", "inference", "gradients", "objectives"])
 def test_a_new_plugin_is_listed_at_once(tmp_path, kind):
     slds("plugins", "new", kind, "own_one", folder=tmp_path)

@@ -50,7 +50,7 @@ def main() -> None:
         app()
     except KeyboardInterrupt:
         sys.exit(130)
-    except (StudyError, Declined, ValueError, TypeError) as error:
+    except (StudyError, Declined, ValueError, TypeError, OSError) as error:  # OSError: a disk, a terminal, a file
         if debug:
             raise
         print(f"slds {command}: {error}", file=sys.stderr)

@@ -1,5 +1,6 @@
 """``slds run`` and ``slds check``: a whole study from any folder, results in the current one."""
 
+import signal
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -102,6 +103,7 @@ def _writable(folder: Path) -> None:
 def _status(command: list[str], *inherited: int) -> int:
     """Returns the exit code of a run, however long Snakemake takes to end its jobs after an interruption."""
     process, interrupted = subprocess.Popen(command, pass_fds=inherited), False
+    signal.signal(signal.SIGTERM, lambda *_: process.terminate())  # ends this program alone, where nobody passes it on
     while True:
         try:
             status = process.wait()

@@ -1,12 +1,17 @@
 """Grids: a list where a plugin takes one value stands for as many settings, each named after its values."""
 
 import itertools
+import math
 import types
 import typing
 from typing import Any
 
 from pydantic import BaseModel
 
+from slds_core.study.errors import StudyError
+
+MOST = 1000
+"""Most settings that one may stand for: a product of lists is soon more than anyone meant."""
 NOT_SWEPT = frozenset({"plugin"})
 
 
@@ -17,10 +22,16 @@ def expand(name: str, setting: dict[str, Any], fields: dict[str, Any]) -> dict[s
         name: the setting's name.
         setting: its keys and values.
         fields: the plugin's fields; a field that takes a list itself is swept by a list of lists only.
+
+    Raises:
+        StudyError: the lists stand for more than ``MOST`` settings.
     """
     swept = [key for key, value in setting.items() if key not in NOT_SWEPT and _is_swept(value, fields.get(key))]
     if not swept:
         return {name: setting}
+    count = math.prod(len(setting[key]) for key in swept)
+    if count > MOST:
+        raise StudyError(f"the lists of {', '.join(swept)} stand for {count} settings, expected at most {MOST}")
     settings = {}
     for values in itertools.product(*(setting[key] for key in swept)):
         chosen = dict(zip(swept, values, strict=True))

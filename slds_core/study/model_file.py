@@ -124,14 +124,10 @@ def _starts(dataset: xr.Dataset, lengths: list[int]) -> Sequence[np.ndarray | No
 def _open(path: Path) -> xr.Dataset:
     if not path.is_file():
         raise StudyError(f"{path}: no such file; expected a model file")
-    try:
-        # the library's warnings are about dimensions and encodings that the checks below refuse by name
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            with xr.open_dataset(path, engine="netcdf4", decode_times=False) as dataset:
-                dataset.load()
-    except (OSError, RuntimeError, ValueError) as error:
-        raise StudyError(f"{path}: cannot be read as NetCDF, the file is damaged or foreign: {error}") from error
+    # the library's warnings are about dimensions and encodings that the checks below refuse by name
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        dataset = store.open_whole(path, decode_times=False)
     # a file of ours may be half-written, of another kind or version: the store knows
     return store.read(path, "model") if "slds_kind" in dataset.attrs else dataset
 

@@ -122,7 +122,13 @@ def _section(
         given = setting.model_dump(exclude_unset=True)
         inherited = {key: value for key, value in defaults.items() if key in fields}
         used |= inherited.keys()
-        for label, single in grids.expand(name, inherited | given, fields).items():
+        try:
+            expanded = grids.expand(name, inherited | given, fields)
+        except StudyError as error:
+            problems.append(Problem(place, str(error)))
+            section.groups[name] = []
+            continue
+        for label, single in expanded.items():
             setting = type(setting).model_validate(single)
             problems += section.add(place, label, setting)
             problems += _check(kind, place, setting)

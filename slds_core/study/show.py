@@ -52,9 +52,8 @@ def file_contents(path: Path) -> str:
 def _foreign(path: Path, error: StudyError) -> str:
     """Returns what is in a NetCDF file of another origin, such as a model of the user's own; raises where it is none."""
     try:
-        with xr.open_dataset(path, engine="netcdf4") as dataset:
-            dataset.load()
-    except (OSError, RuntimeError, ValueError):
+        dataset = store.open_whole(path)
+    except StudyError:
         raise error from None
     lines = [_variable(dataset[name]) for name in dataset.variables]
     hint = f"A study reads it as a model by {{plugin: netcdf, path: {path}}}, if its variables are those of docs/own_model.md."

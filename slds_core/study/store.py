@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from slds_core.study import seal
 from slds_core.study.errors import StudyError
 
 SCHEMA_VERSION = 1
@@ -46,12 +48,13 @@ def write(dataset: xr.Dataset, path: Path, kind: str, provenance: dict[str, Any]
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
         os.close(handle)
         dataset.to_netcdf(temporary, engine="netcdf4", format="NETCDF4", encoding=encoding)
+        seal.seal(Path(temporary))
         with open(temporary, "rb") as stream:
             os.fsync(stream.fileno())
         os.chmod(temporary, 0o644)
         os.replace(temporary, path)
-    except (OSError, RuntimeError) as error:  # the NetCDF library reports a full disk as a RuntimeError
-        raise StudyError(f"{path}: cannot be written: {error}") from error
+    except (OSError, RuntimeError) as error:  # the NetCDF library reports a full disk as "HDF error"
+        raise StudyError(f"{path}: cannot be written: {error}{_room(path.parent)}") from error
     finally:
         if temporary and os.path.exists(temporary):
             os.unlink(temporary)
@@ -61,7 +64,7 @@ def read(path: Path, kind: str) -> xr.Dataset:
     """Returns a file's dataset, loaded and closed.
 
     Raises:
-        StudyError: the file is missing, unreadable, half-written, of another kind or another schema version.
+        StudyError: the file is missing, unreadable, half-written, changed since, of another kind or another schema version.
     """
     dataset = read_any(path, expected=f"{_a(kind)} file")
     if dataset.attrs["slds_kind"] != kind:
@@ -74,11 +77,7 @@ def read_any(path: Path, expected: str = "a file of this project") -> xr.Dataset
     path = Path(path)
     if not path.is_file():
         raise StudyError(f"{path}: no such file; expected {expected}")
-    try:
-        with xr.open_dataset(path, engine="netcdf4") as dataset:
-            dataset.load()
-    except (OSError, RuntimeError, ValueError) as error:
-        raise StudyError(f"{path}: cannot be read as NetCDF, the file is damaged or foreign: {error}") from error
+    dataset = open_whole(path)
     if dataset.attrs.get("slds_kind") not in KINDS:
         raise StudyError(f"{path}: expected {expected}, found a NetCDF file of another origin")
     version = dataset.attrs.get("slds_schema_version")
@@ -86,8 +85,36 @@ def read_any(path: Path, expected: str = "a file of this project") -> xr.Dataset
         raise StudyError(f"{path}: schema version {version}, expected {SCHEMA_VERSION}; rebuild it with this version")
     if dataset.attrs.get("complete") != 1:
         raise StudyError(f"{path}: the file is incomplete; delete it and run again")
+    if seal.holds(path) is None:
+        raise StudyError(
+            f"{path}: has no checksum at its end: it was cut, changed by another program, or written by an older version;"
+            " delete it and run again. A model that you changed on purpose can be used without the attribute slds_kind"
+        )
     dataset.encoding["source"] = str(path)
     return dataset
+
+
+def open_whole(path: Path, **options: Any) -> xr.Dataset:
+    """Returns the dataset in any NetCDF file, loaded and closed.
+
+    Args:
+        path: the file.
+        options: how xarray is to decode it.
+
+    Raises:
+        StudyError: the file cannot be read, or is not what this project wrote to it.
+    """
+    if not path.is_file():  # a pipe would be waited for
+        raise StudyError(f"{path}: no such file; expected a NetCDF file")
+    try:
+        if seal.holds(path) is False:
+            raise OSError("its checksum does not hold")
+        with xr.open_dataset(path, engine="netcdf4", **options) as dataset:
+            return dataset.load()
+    except MemoryError:
+        raise
+    except Exception as error:  # the libraries below answer a damaged file with errors of many types
+        raise StudyError(f"{path}: cannot be read as NetCDF, the file is damaged or foreign: {error}") from error
 
 
 def read_all(paths: Iterable[Path], kind: str) -> dict[str, xr.Dataset]:
@@ -107,6 +134,15 @@ def read_all(paths: Iterable[Path], kind: str) -> dict[str, xr.Dataset]:
 def variable(dimensions: Any, values: Any, long_name: str, units: str = "1") -> xr.Variable:
     """Returns a described variable."""
     return xr.Variable(dimensions, np.asarray(values), {"long_name": long_name, "units": units})
+
+
+def _room(folder: Path) -> str:
+    """Returns how much room is left where a file could not be written, if that is likely to be the reason."""
+    try:
+        free = shutil.disk_usage(folder).free
+    except OSError:
+        return ""
+    return f"; {free} bytes are free on its disk" if free < 2**20 else ""
 
 
 def _a(kind: str) -> str:

@@ -10,6 +10,9 @@ from slds_core.study.errors import StudyError
 
 KeyPath = tuple[str, ...]
 
+_MOST_NODES = 100_000
+"""Most values of a file once its aliases are followed: some lines of aliases of aliases stand for billions."""
+
 
 @dataclass(frozen=True)
 class Document:
@@ -37,6 +40,8 @@ def read_yaml(path: Path) -> Document:
     duplicates: list[KeyPath] = []
     try:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
+        if root is not None and _size(root, {}) > _MOST_NODES:
+            raise StudyError(f"{path}: holds more than {_MOST_NODES} values once its aliases are followed")
         _walk(root, (), lines, duplicates)
         content = yaml.safe_load(text)
     except (yaml.YAMLError, ValueError, RecursionError) as error:  # a date that is none is a ValueError
@@ -44,6 +49,15 @@ def read_yaml(path: Path) -> Document:
         place = f"{path}:{mark.line + 1}" if mark else str(path)
         raise StudyError(f"{place}: not valid YAML: {getattr(error, 'problem', None) or error}") from error
     return Document(path, content, lines, duplicates)
+
+
+def _size(node: yaml.Node, known: dict[int, int]) -> int:
+    """Returns how many values a node stands for, each alias counted as often as it is used; one within itself is endless."""
+    if id(node) not in known:
+        known[id(node)] = _MOST_NODES + 1
+        inner = [part for pair in node.value for part in pair] if isinstance(node, yaml.MappingNode) else node.value
+        known[id(node)] = 1 + sum(_size(part, known) for part in inner if isinstance(part, yaml.Node))
+    return known[id(node)]
 
 
 def _walk(node: yaml.Node | None, place: KeyPath, lines: dict[KeyPath, int], duplicates: list[KeyPath]) -> None:

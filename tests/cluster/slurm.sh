@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # A SLURM of one node on this machine, for the tests: slurm.sh start FOLDER, slurm.sh stop FOLDER;
-# slurm.sh lose FOLDER kills the node's daemon and what runs on it, slurm.sh revive FOLDER starts it anew.
+# slurm.sh behead FOLDER kills the node's daemon, slurm.sh lose FOLDER also what runs on the node, slurm.sh revive FOLDER starts it anew.
 # Needs root and Debian's packages, which it installs where they are missing. Leaves a machine that has a SLURM of its own alone.
 set -euo pipefail
 
 CONFIGURATION=/etc/slurm/slurm.conf # the daemons' children look nowhere else
+FILES=(slurm.conf cgroup.conf gres.conf)
 COMMANDS=(munged slurmctld slurmd sbatch)
 
 # 77: cannot be had here, which a test takes as a reason to skip
@@ -20,7 +21,7 @@ install() {
 }
 
 configure() {
-  local host cpus memory
+  local host cpus memory file
   host=$(hostname -s)
   cpus=$(nproc)
   memory=$(awk '/MemTotal/ {print int($2 / 1024 * 0.95)}' /proc/meminfo)
@@ -35,7 +36,7 @@ SlurmctldPort=26817
 SlurmdPort=26818
 SlurmUser=root
 AuthType=auth/munge
-AuthInfo=socket=$1/munge/socket
+AuthInfo=socket=$1/munge/socket,cred_expire=10
 CredType=cred/munge
 StateSaveLocation=$1/state
 SlurmdSpoolDir=$1/spool
@@ -59,13 +60,15 @@ SlurmdTimeout=10
 OverTimeLimit=0
 KillWait=2
 ReturnToService=2
-NodeName=$host NodeAddr=127.0.0.1 CPUs=$cpus RealMemory=$memory State=UNKNOWN
+GresTypes=gpu
+NodeName=$host NodeAddr=127.0.0.1 CPUs=$cpus RealMemory=$memory Gres=gpu:2 State=UNKNOWN
 PartitionName=short Nodes=$host Default=YES MaxTime=60 State=UP
 PartitionName=long Nodes=$host MaxTime=INFINITE State=UP
 END
   printf 'CgroupPlugin=cgroup/v1\nCgroupAutomount=no\n' >"$1/cgroup.conf"
-  ln -sfn "$1/slurm.conf" "$CONFIGURATION"
-  ln -sfn "$1/cgroup.conf" /etc/slurm/cgroup.conf
+  # two devices that pass for GPUs: what asks for one gets it, and computes on the processor
+  printf 'Name=gpu File=/dev/null\nName=gpu File=/dev/zero\n' >"$1/gres.conf"
+  for file in "${FILES[@]}"; do ln -sfn "$1/$file" "/etc/slurm/$file"; done
 }
 
 start() {
@@ -95,11 +98,14 @@ stop() {
     kill "$pid" 2>/dev/null || continue
     for _ in $(seq 100); do kill -0 "$pid" 2>/dev/null || break; sleep 0.1; done
   done
-  for file in slurm.conf cgroup.conf; do
+  for file in "${FILES[@]}"; do
     [[ $(readlink "/etc/slurm/$file") == "$1/$file" ]] && rm "/etc/slurm/$file"
   done
   return 0
 }
+
+# the daemon alone: jobs go on, and nobody hears of them
+behead() { kill -9 "$(<"$1/slurmd.pid")"; }
 
 # the daemon and all that descends from it, as when a machine loses its power
 lose() {
@@ -119,5 +125,5 @@ revive() {
   scontrol update "NodeName=$(hostname -s)" State=RESUME 2>/dev/null || true
 }
 
-[[ $# == 2 && $1 =~ ^(start|stop|lose|revive)$ ]] || { echo "usage: $0 start|stop|lose|revive FOLDER" >&2; exit 2; }
+[[ $# == 2 && $1 =~ ^(start|stop|behead|lose|revive)$ ]] || { echo "usage: $0 start|stop|behead|lose|revive FOLDER" >&2; exit 2; }
 "$1" "$(realpath -m "$2")"

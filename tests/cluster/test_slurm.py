@@ -1,5 +1,8 @@
 """The study on a real SLURM of one node, started for the test."""
 
+import os
+import platform
+import random
 import re
 import shutil
 import subprocess
@@ -8,9 +11,12 @@ import time
 from importlib.util import find_spec
 from pathlib import Path
 
+import jax
 import pytest
 import studies
 import yaml
+
+from slds_core.study import store
 
 SCRIPT = Path(__file__).parent / "slurm.sh"
 PROMPT = ("--seconds-between-status-checks", "2", "--slurm-init-seconds-before-status-checks", "2")
@@ -53,7 +59,7 @@ def study(slurm, tmp_path_factory) -> Path:
     config = yaml.safe_load(studies.SMALL.read_text())
     config["resources"] = {
         "all": {"slurm_partition": "short"},
-        "gradient": {"slurm_partition": "long", "mem_mb": 3000, "runtime": 90, "threads": 2},
+        "gradient": {"slurm_partition": "long", "mem_mb": 3000, "runtime": 90, "threads": 2, "gpu": 1},
     }
     (folder / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
     status, output = through_slurm(folder)
@@ -83,12 +89,37 @@ def test_each_rule_asks_for_what_the_configuration_says(study):
     assert ("rule_build_model", "short", "2000M", "00:10:00", "1") in asked
     assert ("rule_gradient", "long", "3000M", "01:30:00", "2") in asked
     assert ("rule_report", "short", "4000M", "00:15:00", "1") in asked
+    devices = {job["Comment"].split("_wildcards")[0]: job.get("TresPerJob") for job in submitted()}
+    assert devices["rule_gradient"] == "gres:gpu:1"
+    assert devices["rule_report"] is None
+
+
+def test_each_file_tells_precision_and_platform(study):
+    for path in studies.files(study).values():
+        attributes = store.read_any(path).attrs
+        assert attributes["precision"] == "float64"
+        computed = "none" if attributes["slds_kind"] == "comparison" else jax.default_backend()
+        assert attributes["platform"].startswith(f"{computed}, {platform.system()} {platform.machine()}, Python 3.")
 
 
 def test_an_inference_and_its_residual_are_one_submission(study):
     comments = [job["Comment"] for job in submitted()]
     assert comments.count("rule_inference_infer_residual") == 2
     assert len(comments) == 7  # of nine jobs
+
+
+@pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="the members of a submission run beside each other")
+def test_many_small_jobs_are_one_submission(slurm, tmp_path):
+    content = yaml.safe_load(studies.SMALL.read_text()) | {"resources": {"all": {"mem_mb": 1500}}}
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
+    known = len(submitted())
+    status, output = through_slurm(tmp_path, "all_residual", "--group-components", "inference=2")
+    assert status == 0, output
+    assert [job["Comment"] for job in submitted()[known:]] == [
+        "rule_build_model_wildcards_tiny",
+        "rule_inference_infer_residual",
+    ]
+    assert {"tiny/residual/five.nc", "tiny/residual/newton.nc"} <= studies.files(tmp_path).keys()
 
 
 def test_one_rule_again(study):
@@ -156,22 +187,36 @@ def test_a_job_over_its_time_limit_is_told_and_the_rest_finishes(slurm, tmp_path
     assert "not all gradients are there; this report compares those that are" in page
 
 
-def test_a_node_is_lost_during_a_run(local, slurm, tmp_path):
-    shutil.copy(studies.SMALL, tmp_path / "config.yaml")
-    process = studies.start(tmp_path, "--profile", "slurm", *PROMPT, *NO_ACCOUNTS)
-    end = time.monotonic() + 120
-    while not (tmp_path / "results" / "tiny" / "model.nc").exists() or "RUNNING" not in {
-        job["JobState"] for job in submitted()
-    }:
+def wait_for_a_job(process: subprocess.Popen, known: int) -> None:
+    """Returns once a job after the first ``known`` runs, or the run has ended."""
+    end = time.monotonic() + 180
+    while process.poll() is None and "RUNNING" not in {job["JobState"] for job in submitted()[known:]}:
         assert time.monotonic() < end, process.output.read_text()
         time.sleep(0.2)
-    time.sleep(5)  # jobs are at work
-    subprocess.run([SCRIPT, "lose", slurm], check=True, timeout=60)
-    time.sleep(2)
-    subprocess.run([SCRIPT, "revive", slurm], check=True, timeout=60)
+
+
+def test_a_node_is_lost_at_random_moments(local, slurm, tmp_path):
+    """Its daemon alone, when jobs go on unheard of; or all that runs there, as when a machine loses its power."""
+    shutil.copy(studies.SMALL, tmp_path / "config.yaml")
+    known, losses, finished = len(submitted()), 0, {}
+    process = studies.start(tmp_path, "--profile", "slurm", *PROMPT, *NO_ACCOUNTS)
+    for seed, what in enumerate(("lose", "behead", "lose", "behead")):
+        draw = random.Random(seed)
+        wait_for_a_job(process, known)
+        time.sleep(draw.uniform(0, 5))
+        if process.poll() is not None:
+            break
+        subprocess.run([SCRIPT, what, slurm], check=True, timeout=60)
+        losses += 1
+        finished |= studies.finished(tmp_path)
+        time.sleep(draw.uniform(0.5, 3))
+        subprocess.run([SCRIPT, "revive", slurm], check=True, timeout=60)
     process.wait(studies.LIMIT)
+    assert losses >= 2  # at least one of each
     status, output = through_slurm(tmp_path)  # whatever became of the run, the same command ends it
     assert status == 0, output
+    after = studies.modified(tmp_path)
+    assert {name: after[name] for name in finished} == finished  # not computed again
     studies.assert_same_numbers(local, tmp_path)
 
 

@@ -1,6 +1,5 @@
 """A run that is killed, and two runs at once: nothing is lost, nothing half-made is used."""
 
-import base64
 import os
 import random
 import signal
@@ -10,18 +9,9 @@ from pathlib import Path
 import pytest
 import studies
 
-from slds_core.study import store
-
 pytestmark = pytest.mark.slow
 
 MOMENTS = 20
-
-
-def begun(folder: Path) -> set[str]:
-    """The results that Snakemake knows it was at work on."""
-    marks = (folder / ".snakemake" / "incomplete").rglob("*")
-    names = {base64.b64decode(mark.name).decode() for mark in marks if mark.is_file() and "migration" not in mark.name}
-    return {name.removeprefix("results/") for name in names}
 
 
 def wait_until(happened, limit: float = 120) -> None:
@@ -40,6 +30,19 @@ def processes(top: int) -> list[int]:
                 found += map(int, thread.read_text().split())
             except OSError:  # ended meanwhile
                 continue
+    return found
+
+
+def alive(group: int) -> list[str]:
+    """The processes of a group that have not ended, by what the kernel says of them."""
+    found = []
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            state, _, owner = status.read_text().rpartition(")")[2].split()[:3]
+        except OSError:  # ended meanwhile
+            continue
+        if int(owner) == group and state != "Z":
+            found.append(str(status))
     return found
 
 
@@ -70,11 +73,9 @@ def test_killed_at_random_moments(reference, folder, first):
         else:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
-        for path in studies.files(folder).values():
-            store.read_any(path)  # whole, or not there
-        there, unfinished = studies.modified(folder), begun(folder)
+        there = studies.modified(folder)
         assert {name: there.get(name) for name in finished} == finished  # not computed again
-        finished = {name: when for name, when in there.items() if name not in unfinished}
+        finished = studies.finished(folder)
 
     status, output = studies.run(folder)
     assert status == 0, output
@@ -92,6 +93,22 @@ def test_a_second_run_is_refused_and_the_first_unharmed(reference, folder, tmp_p
     assert first.poll() is None
     assert f"{folder}: another run is at work in this folder, on " in second.output.read_text()
     assert first.wait(studies.LIMIT) == 0
+    studies.assert_same_numbers(reference, folder)
+
+
+def test_a_run_that_is_asked_to_end_ends_whole(reference, folder):
+    """As a container or a service is stopped: the first process is told, and has the others end with it."""
+    process = studies.start(folder)
+    wait_until((folder / "results" / "tiny" / "model.nc").exists)
+    os.kill(process.pid, signal.SIGTERM)
+    assert process.wait(studies.LIMIT) == 1
+    wait_until(lambda: not alive(process.pid), 10)
+    finished = studies.finished(folder)
+    assert studies.files(folder).keys() < studies.files(reference).keys()
+    status, output = studies.run(folder)
+    assert status == 0, output
+    after = studies.modified(folder)
+    assert {name: after[name] for name in finished} == finished
     studies.assert_same_numbers(reference, folder)
 
 

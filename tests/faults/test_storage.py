@@ -2,6 +2,10 @@
 
 import os
 import re
+import shutil
+import subprocess
+import sys
+import time
 
 import pytest
 import studies
@@ -87,6 +91,36 @@ def test_logs_that_may_not_be_written(reference, folder, log_disk):
     assert not (folder / "results" / "tiny").exists()
     log_disk("remount,rw")
     assert studies.run(folder, "results/tiny/model.nc")[0] == 0
+
+
+ELSEWHERE = """
+mount --make-rprivate / || exit 77
+for place in results .snakemake "$SLDS_CACHE"; do mount --bind "$place" "$place" || exit 77; done
+mount -o remount,ro,bind / || exit 77
+cd "$PWD"  # now on the disk that may only be read
+"$0" -c "open('anywhere', 'w')" 2>/dev/null && exit 77
+exec "$0" -m slds_core.cli run
+"""
+"""A study in a file system of which only its results, Snakemake's own folder and the cache may be written."""
+
+
+@pytest.mark.skipif(shutil.which("unshare") is None, reason="needs Linux's unshare")
+def test_jobs_write_nowhere_else(reference, folder):
+    for name in ("results", ".snakemake/temporary"):
+        (folder / name).mkdir(parents=True)
+    own = {"TMPDIR": ".snakemake/temporary", "XDG_CACHE_HOME": ".snakemake/caches"}  # Snakemake's own files
+    own = {key: str(folder / place) for key, place in own.items()} | {"PYTHONPATH": str(studies.ROOT)}
+    command = ["unshare", "--mount", "sh", "-c", ELSEWHERE, sys.executable]
+    done = subprocess.run(
+        command, cwd=folder, env=os.environ | own, capture_output=True, text=True, timeout=studies.LIMIT, check=False
+    )
+    if "unshare" in done.stderr or done.returncode == 77:
+        pytest.skip(f"no file system of one's own can be had: {done.stderr.strip()}")
+    assert done.returncode == 0, done.stderr
+    time.sleep(1)  # what the run's processes share is removed by the last of them
+    assert not list((folder / ".snakemake" / "temporary").iterdir())
+    assert {path.name for path in (folder / ".snakemake" / "caches").iterdir()} == {"snakemake"}
+    studies.assert_same_numbers(reference, folder)
 
 
 @pytest.mark.parametrize("name", ["log", "benchmark"])

@@ -102,6 +102,12 @@ WRONG = [
     ("title: A study", "title: !!python/object/apply:os.system ['true']",
      "config.yaml:1: not valid YAML: could not determine a constructor for the tag "
      "'tag:yaml.org,2002:python/object/apply:os.system'"),
+    ("  notebook: {plugin: notebook}", f"  drawn: {{plugin: random_slds, time: {list(range(1, 51))}, seed: {list(range(50))}}}",
+     "config.yaml:4: models.drawn: the lists of time, seed stand for 2500 settings, expected at most 1000"),
+    ("title: A study", "\n".join(["a0: &a0 {}", *(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 12))]),
+     "config.yaml: holds more than 100000 values once its aliases are followed"),
+    ("title: A study", "title: &a {within: *a}",
+     "config.yaml: holds more than 100000 values once its aliases are followed"),
 ]  # fmt: skip
 
 

@@ -17,6 +17,7 @@ from slds_core.study import registry, store
 from slds_core.study.errors import StudyError
 from slds_core.study.file_models import NetCDF
 from slds_core.study.model_file import read_model_file
+from slds_core.study.seal import seal
 from slds_core.study.stages.build_model import build_model
 from slds_core.study.stages.common import read_model
 
@@ -215,7 +216,16 @@ def test_not_netcdf(path):
 )
 def test_files_of_ours_are_held_to_more(path, attributes, message):
     ours = {"slds_kind": "model", "slds_schema_version": store.SCHEMA_VERSION, "complete": 1}
-    assert refused(write(path, dataset(arrays()).assign_attrs(ours | attributes))) == message
+    seal(write(path, dataset(arrays()).assign_attrs(ours | attributes)))
+    assert refused(path) == message
+
+
+def test_a_file_of_ours_that_was_changed_is_refused_and_says_how_to_use_it(path):
+    ours = {"slds_kind": "model", "slds_schema_version": store.SCHEMA_VERSION, "complete": 1}
+    write(path, dataset(arrays()).assign_attrs(ours))
+    assert refused(path).endswith("A model that you changed on purpose can be used without the attribute slds_kind")
+    del ours["slds_kind"]
+    read_model_file(write(path, dataset(arrays()).assign_attrs(ours)))
 
 
 def test_the_example_in_the_docs(tmp_path, monkeypatch):

@@ -1,14 +1,19 @@
 """Files: whole or absent, checked when read."""
 
 import os
+import random
 import re
+import shutil
+from types import SimpleNamespace
 
+import netCDF4
 import numpy as np
 import pytest
 import xarray as xr
 
 from slds_core.study import store
 from slds_core.study.errors import StudyError
+from slds_core.study.show import file_contents
 
 PROVENANCE = {"settings": {"plugin": "notebook", "parameters": {}}, "precision": "float64"}
 
@@ -68,6 +73,16 @@ def test_failure_leaves_the_old_file_and_nothing_else(path, dataset, monkeypatch
     assert [p.name for p in path.parent.iterdir()] == ["model.nc"]
 
 
+def test_a_full_disk_is_named_as_the_reason(tmp_path, dataset, monkeypatch):
+    def refuse(*_, **__):
+        raise RuntimeError("NetCDF: HDF error")
+
+    monkeypatch.setattr(xr.Dataset, "to_netcdf", refuse)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=512))
+    with pytest.raises(StudyError, match="cannot be written: NetCDF: HDF error; 512 bytes are free on its disk"):
+        store.write(dataset, tmp_path / "model.nc", "model", PROVENANCE)
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="the superuser may write anywhere")
 def test_read_only_folder(tmp_path, dataset):
     tmp_path.chmod(0o500)
@@ -97,6 +112,13 @@ def test_missing_file(tmp_path):
     refused(tmp_path, "no such file; expected a gradient file", kind="gradient")
 
 
+def test_what_is_no_plain_file(tmp_path):
+    os.mkfifo(tmp_path / "pipe.nc")
+    refused(tmp_path / "pipe.nc", "no such file; expected a model file")
+    with pytest.raises(StudyError, match=r"pipe\.nc: no such file; expected a file of this project"):
+        file_contents(tmp_path / "pipe.nc")
+
+
 def test_truncated_file(path):
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     refused(path, "cannot be read as NetCDF, the file is damaged or foreign")
@@ -109,6 +131,31 @@ def test_flipped_bits(path):
     contents[position] ^= 0xFF
     path.write_bytes(contents)
     refused(path, "cannot be read as NetCDF, the file is damaged or foreign")
+
+
+def test_whatever_bit_is_flipped(path):
+    """Also those that no checksum of the format covers, and those that make the library below read for ever."""
+    written, draw = path.read_bytes(), random.Random(0)
+    for place in draw.sample(range(len(written)), 1000):
+        contents = bytearray(written)
+        contents[place] ^= 1 << draw.randrange(8)
+        path.write_bytes(contents)
+        refused(path, "")
+
+
+def test_changed_by_another_program(path):
+    edit(path, status="solved")
+    refused(
+        path, "has no checksum at its end: it was cut, changed by another program, or written by an older version; "
+    )
+
+
+def test_changed_in_place(path):
+    with netCDF4.Dataset(path, "a") as opened:
+        opened.precision = "float32"
+    refused(
+        path, "has no checksum at its end: it was cut, changed by another program, or written by an older version; "
+    )
 
 
 def test_not_netcdf(tmp_path):

@@ -60,7 +60,7 @@ def test_other_origins(results, attribute, value, complaint):
     path = results / "tiny" / "model.nc"
     dataset = store.read(path, "model")
     dataset.attrs[attribute] = value
-    dataset.to_netcdf(path)
+    store.write(dataset, path, "model", {})
     [found] = problems(CONTENT, results)["tiny/model.nc"]
     assert found.startswith(complaint)
 
