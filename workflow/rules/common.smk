@@ -18,6 +18,7 @@ from slds_core.study.provenance import code_hash
 from slds_core.study.registry import available
 from slds_core.study.resolve import input_files
 from slds_core.study.sources import PACKAGE
+from slds_core.study.trainings import checkpoint_before, learnt_models
 
 try:
     STUDY = read_files(map(Path, workflow.configfiles), config)
@@ -28,6 +29,8 @@ except StudyError as error:
 # processor that compiled them, so each type of node has its own; a job reads this file on the node that it runs on.
 CACHE = os.path.abspath(os.environ.get("SLDS_CACHE", ".cache"))
 COMPILED = shlex.quote(os.path.join(CACHE, "jax", node_type()))
+# A killed training goes on from here: what it leaves in results/ is removed.
+TRAINING = shlex.quote(os.path.join(CACHE, "training"))
 # `slds` is this environment's, activated or not; XLA takes its number of threads from NPROC, matplotlib caches fonts
 # XLA's first level of optimisation runs these programs as fast as its last, and compiles them a third sooner.
 FLAGS = shlex.quote(
@@ -54,7 +57,7 @@ CLIENT = shlex.quote(str(PACKAGE / "cli" / "client.py"))
 PREFIX = (
     f'slds() ( exec {shlex.quote(sys.executable)} -S {CLIENT} "$@" ); '
     f"export SLDS_WORKERS={shlex.quote(WORKERS)} XLA_FLAGS={FLAGS} JAX_COMPILATION_CACHE_DIR={COMPILED} JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS=0 "
-    f"MPLCONFIGDIR={shlex.quote(os.path.join(CACHE, 'matplotlib'))} NPROC=$OMP_NUM_THREADS "
+    f"TRAINING={TRAINING} MPLCONFIGDIR={shlex.quote(os.path.join(CACHE, 'matplotlib'))} NPROC=$OMP_NUM_THREADS "
     "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES=-1 TF_CPP_MIN_LOG_LEVEL=2; set -euo pipefail; "
 )
 shell.prefix(literal(PREFIX))
@@ -101,6 +104,15 @@ def named(settings, kind):
 
 # of the state that the run begins with, for all jobs alike
 identity = cache(registry.identity)
+
+# Some models are built, others learnt, by a rule each; whatever comes after takes either.
+MODEL = "results/{model}/model.nc"
+LEARNT = learnt_models(STUDY)
+
+
+def one_of(names):
+    """A wildcard's pattern that matches these names, nothing where there are none."""
+    return "|".join(map(re.escape, names)) or "(?!)"
 
 
 def plugin_of_model(wildcards):
