@@ -57,6 +57,29 @@ class SVAE(ModelPlugin):
         0.0, ge=0, lt=1, description="share of the observed entries that is held out to measure imputation"
     )
     held_out_seed: int = Field(0, ge=0, description="seed of that choice")
+    held_out_sequences: int = Field(
+        0,
+        ge=0,
+        description="last sequences of the data that are not trained on, to bound their log-likelihood; 'held_out', 'masked' and "
+        "'horizon' then apply to them, else to all sequences",
+    )
+    masked: list[int] | None = Field(
+        None,
+        min_length=2,
+        max_length=2,
+        description="steps that are held out to measure imputation: the first, and the one after the last",
+    )
+    horizon: int = Field(
+        0,
+        ge=0,
+        description="last steps of each sequence that are held out and forecast",
+        json_schema_extra={"unit": "step"},
+    )
+    baselines: list[Literal["lds", "hmm"]] = Field(
+        [],
+        description="what to fit to the same data and measure beside it: 'lds', the same with one state, trained for as many epochs; "
+        "'hmm', a hidden Markov model with Gaussian emissions and as many states",
+    )
     seed: int = Field(0, ge=0, description="seed of clustering, network, batches and samples")
     keep: str | None = Field(
         None, description="folder for files to resume from, relative to the working folder; none are kept if left out"
@@ -77,7 +100,7 @@ class SVAE(ModelPlugin):
     def problem(self):
         from slds_core.models.slds import slds_problem
 
-        lengths = _make("data", self.data).load().lengths
+        lengths = self._split().training.lengths
         return slds_problem(lengths if len(lengths) > 1 else None)
 
     def rebuild(self, dataset):
@@ -105,21 +128,12 @@ class SVAE(ModelPlugin):
         import equinox as eqx
         import jax
 
-        from slds_core.learning.imputation import hold_out
         from slds_core.learning.run import EpochRecord
+        from slds_core.study.evaluation import evaluation
 
-        series = _make("data", self.data).load()
-        held_out = hold_out(series.observed, self.held_out, self.held_out_seed)
-        run, progress = self._begin(series.hide(held_out))
-        progress, records = self._resume(progress)
-        started, said, first = time.monotonic(), 0.0, int(progress.epoch)
-        for epoch in range(first, self.epochs):
-            progress, record = run.epoch(progress)
-            records.append(record)
-            said = _say(epoch + 1, first, self.epochs, record.bound, started, said)
-            if (epoch + 1) % _EVERY == 0 or epoch + 1 == self.epochs:
-                self._save(progress, records)
-        model, whole = progress.model, run.whole()
+        split = self._split()
+        run, progress, records = self.fit(split.training)
+        whole = run.whole()
         history = {
             f"training_{name}": (
                 "epoch",
@@ -129,9 +143,47 @@ class SVAE(ModelPlugin):
             )
             for name in EpochRecord._fields
         }
-        parameters = eqx.filter_jit(lambda model: model.parameters(whole))(model)
-        extra = history | self._imputation(run, progress, parameters, series, held_out)
+        parameters = eqx.filter_jit(lambda model: model.parameters(whole))(progress.model)
+        extra = history | evaluation(self, split, run, progress)
         return BuiltModel(whole.problem, parameters, jax.numpy.asarray(run.marginals(progress)), extra)
+
+    def fit(self, series: Any) -> tuple[Any, Any, list[Any]]:
+        """Returns a run on the series, its progress after the last epoch, and what each epoch did; JAX must be in double precision.
+
+        Raises:
+            NonFinite: names the first quantity that is not finite.
+        """
+        run, progress = self._begin(series)
+        progress, records = self._resume(progress)
+        started, said, first = time.monotonic(), 0.0, int(progress.epoch)
+        for epoch in range(first, self.epochs):
+            progress, record = run.epoch(progress)
+            records.append(record)
+            said = _say(epoch + 1, first, self.epochs, record.bound, started, said)
+            if (epoch + 1) % _EVERY == 0 or epoch + 1 == self.epochs:
+                self._save(progress, records)
+        return run, progress, records
+
+    def _split(self) -> Any:
+        """Returns what is learnt from, and what is held out.
+
+        Raises:
+            StudyError: there are not so many sequences or steps to hold out.
+        """
+        from slds_core.evaluation.split import split
+
+        series = _make("data", self.data).load()
+        try:
+            return split(
+                series,
+                sequences=self.held_out_sequences,
+                horizon=self.horizon,
+                masked=None if self.masked is None else (self.masked[0], self.masked[1]),
+                share=self.held_out,
+                seed=self.held_out_seed,
+            )
+        except ValueError as error:
+            raise StudyError(f"what to hold out: {error}") from error
 
     def _begin(self, series: Any) -> Any:
         """Returns the run and the progress before its first epoch."""
@@ -160,40 +212,6 @@ class SVAE(ModelPlugin):
         learner = Learner(inference.infer, gradient.estimate, at_fixed_point, prior, optimizer, self.natural_rate)
         run = Run(learner, series, batch_size=self.batch, seed=self.seed)
         return run, run.begin(Model(encoder, start.decoder, start.factors), start.marginals)
-
-    def _imputation(
-        self, run: Any, progress: Any, parameters: Any, series: Any, held_out: np.ndarray
-    ) -> dict[str, Any]:
-        """Returns what the model makes of the entries held out, and linear interpolation beside it."""
-        import jax
-
-        from slds_core.fixed_point import newton_cg
-        from slds_core.learning import full_batch
-        from slds_core.learning.imputation import imputation, interpolate
-
-        if not held_out.any():
-            return {}
-        batch = run.whole()
-        start = jax.numpy.asarray(run.marginals(progress))
-        infer = jax.jit(lambda p, x: newton_cg(batch.problem, p, x, max_sweeps=1000, tolerance=1e-9).posterior.gaussian)
-        mean, variance = progress.model.decoder.predict(infer(parameters, start))
-        values, held = (
-            np.asarray(batch.packed(array)) for array in (full_batch(series).values, jax.numpy.asarray(held_out))
-        )
-        known = run.series
-        straight = np.concatenate(
-            [interpolate(v[:n], o[:n]) for v, o, n in zip(known.values, known.observed, known.lengths, strict=True)]
-        )
-        found = imputation(values, held, np.asarray(mean), np.asarray(variance), straight)
-        words = {
-            "error": "root mean square error of imputation, entries held out, standardised",
-            "interpolation_error": "the same of linear interpolation in time",
-            "log_density": "mean predictive log-density of entries held out",
-        }
-        return {
-            f"training_held_out_{name}": ((), getattr(found, name), text, "nat" if name == "log_density" else "1")
-            for name, text in words.items()
-        }
 
     def _file(self, epoch: int) -> Path:
         """Returns the file of the progress after an epoch, told apart by all that it depends on."""
