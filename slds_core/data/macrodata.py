@@ -12,7 +12,7 @@ from slds_core.data.series import Interval, Series, series
 LEVELS = ("realgdp", "realcons", "realinv", "realgovt", "realdpi", "cpi", "m1", "pop")
 RATES = ("tbilrate", "unemp", "infl", "realint")
 
-_UNITS = dict.fromkeys(LEVELS, "% a year") | dict.fromkeys(RATES, "percentage points")
+_UNITS = {**dict.fromkeys(map(str, LEVELS), "% a year"), **dict.fromkeys(map(str, RATES), "percentage points")}
 
 
 def macrodata(columns: Sequence[str], *, standardise: bool = True) -> Series:
