@@ -14,7 +14,7 @@ SMALL = ROOT / "tests" / "data" / "small.yaml"
 
 pytestmark = pytest.mark.slow
 
-RULES = {"build_model", "infer", "residual", "gradient", "compare", "report"}
+RULES = {"build_model", "fit", "infer", "residual", "gradient", "compare", "report"}
 
 
 def snakemake(folder: Path, *arguments: str) -> subprocess.CompletedProcess:

@@ -26,10 +26,28 @@ def build_model(
     """Build a model: a plugin → model.nc."""
     from slds_core.study.stages.build_model import build_model
 
-    if precision not in ("float32", "float64"):
-        raise StudyError(f"--precision: expected float32 or float64, found {precision!r}")
+    _check(precision)
     name = name or output.parent.name or output.stem
     _say("build_model", name, build_model(name, _settings(plugin, parameters), precision, output))
+
+
+@app.command(rich_help_panel=STAGES)
+def fit(
+    output: Output,
+    plugin: Plugin,
+    parameters: Parameters = [],
+    name: Name = "",
+    precision: str = "float64",
+    keep: Annotated[
+        Path | None, typer.Option(help="Folder for files to go on from, after a kill or to a later epoch.")
+    ] = None,
+) -> None:
+    """Learn a model from data: a plugin that learns → model.nc."""
+    from slds_core.study.stages.build_model import fit
+
+    _check(precision)
+    name = name or output.parent.name or output.stem
+    _say("fit", name, fit(name, _settings(plugin, parameters), precision, output, keep))
 
 
 @app.command(rich_help_panel=STAGES)
@@ -102,6 +120,11 @@ def report(
 
     said = write_report(files, output, title, figures, logs=logs, benchmarks=benchmarks, configuration=config)
     _say("report", output.name, said)
+
+
+def _check(precision: str) -> None:
+    if precision not in ("float32", "float64"):
+        raise StudyError(f"--precision: expected float32 or float64, found {precision!r}")
 
 
 def _settings(plugin: str, assignments: list[str]) -> dict[str, Any]:

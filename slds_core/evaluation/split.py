@@ -54,11 +54,11 @@ def split(
         seed: of that draw.
 
     Raises:
-        ValueError: there are not so many sequences or steps. The message names the argument.
+        ValueError: there are not so many sequences or steps. The message names the key.
     """
     count = len(series.lengths)
     if sequences >= count:
-        raise ValueError(f"sequences: expected less than {count}, so that one is left to learn from, found {sequences}")
+        raise ValueError(f"held_out_sequences: expected less than the data's {count}, found {sequences}")
     judged = series.select(range(count - sequences, count)) if sequences else series
     shortest = min(judged.lengths)
     if horizon >= shortest:

@@ -1,6 +1,7 @@
 """A whole training run as a sequence of epochs: no files and no clocks, so that whoever drives it may stop and resume it exactly."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -12,6 +13,8 @@ from jaxtyping import Array, Float
 from slds_core.data import Series
 from slds_core.fixed_point.status import name_of
 from slds_core.learning.batch import Batch, batches, full_batch
+from slds_core.learning.factors import divergence
+from slds_core.learning.judge import judge, uniform_start
 from slds_core.learning.training import SVAE, Learner, Outcome, bad_quantity
 
 
@@ -42,6 +45,7 @@ class EpochRecord(NamedTuple):
     forward_residual: float
     unconverged: float  # batches whose inference did not converge
     unsolved: float  # batches whose gradient was neither solved nor exact nor approximate by design
+    fell_back: float  # those of them whose estimator put another method's gradient in its place
     gradient_norm: float
     natural_rate: float  # the smallest
 
@@ -53,7 +57,9 @@ _GOOD_INFERENCE = ("converged", "precision_floor")
 class Run:
     """A training run on given data."""
 
-    def __init__(self, learner: Learner, series: Series, *, batch_size: int | None = None, seed: int = 0) -> None:
+    def __init__(
+        self, learner: Learner, series: Series, *, batch_size: int | None = None, seed: int = 0, cold: bool = False
+    ) -> None:
         """Prepares batches and compiles nothing yet.
 
         Args:
@@ -61,11 +67,13 @@ class Run:
             series: what from.
             batch_size: sequences in a batch; all if ``None``.
             seed: of the deal of batches, of their order, and of samples.
+            cold: whether each inference starts at uniform marginals, and not where the batch's last one ended.
         """
-        self.learner, self.series, self.seed = learner, series, seed
+        self.learner, self.series, self.seed, self.cold = learner, series, seed, cold
         self.groups = batches(series, batch_size, seed)
         self.entries = max(int(series.observed.sum()), 1)
         self._step: Callable[..., Any] = eqx.filter_jit(learner.step)
+        self._judge: Callable[..., Any] = eqx.filter_jit(partial(judge, learner))
 
     def begin(self, model: SVAE, marginals: Float[Array, "packed state"]) -> Progress:
         """Returns the progress before the first epoch, given the marginals of all sequences, end to end, to start from."""
@@ -88,7 +96,7 @@ class Run:
             batch = self.groups[index][1]
             key = jax.random.key(int(generator.integers(2**31)))
             model, optimizer, states[index], outcome = self._step(
-                model, optimizer, batch, states[index], jnp.asarray(float(len(self.groups))), key
+                model, optimizer, batch, self._start(batch, states[index]), self._weight, key
             )
             bad = bad_quantity(outcome)
             if bad is not None:
@@ -98,6 +106,27 @@ class Run:
                 )
             outcomes.append(outcome)
         return Progress(model, optimizer, states, np.array(number + 1)), self._record(outcomes)
+
+    def prepare(self, progress: Progress) -> None:
+        """Compiles what an epoch runs, so that its first does not take longer than the others."""
+        key = jax.random.key(0)
+        for (_, batch), state in zip(self.groups, progress.states, strict=True):
+            self._step(progress.model, progress.optimizer, batch, self._start(batch, state), self._weight, key)
+
+    def judge(self, progress: Progress) -> tuple[float, float]:
+        """Returns what the next epoch's steps would take, all at today's parameters, beside what is right.
+
+        Returns:
+            The relative error of their gradients (mean over batches), and the bound with inference converged (nats an observed entry).
+        """
+        key = jax.random.key(0)
+        found = [
+            self._judge(progress.model, batch, self._start(batch, state), key)
+            for (_, batch), state in zip(self.groups, progress.states, strict=True)
+        ]
+        shared = float(divergence(progress.model.factors, self.learner.prior))
+        bound = (sum(float(own.objective) for own in found) - shared) / self.entries
+        return float(np.mean([float(own.gradient_error) for own in found])), bound
 
     def marginals(self, progress: Progress) -> Float[np.ndarray, "packed state"]:
         """Returns the states of all sequences, end to end in the data's order."""
@@ -110,6 +139,14 @@ class Run:
     def whole(self) -> Batch:
         """Returns all data as one batch."""
         return full_batch(self.series)
+
+    @property
+    def _weight(self) -> Float[Array, ""]:
+        """What a batch's bound is multiplied by to stand for all data."""
+        return jnp.asarray(float(len(self.groups)))
+
+    def _start(self, batch: Batch, last: Float[Array, "packed state"]) -> Float[Array, "packed state"]:
+        return uniform_start(batch, last.shape[1]) if self.cold else last
 
     def _record(self, outcomes: list[Outcome]) -> EpochRecord:
         def total(name: str) -> float:
@@ -135,6 +172,7 @@ class Run:
             forward_residual=extreme("forward_residual", np.max),
             unconverged=float(sum(name_of(o.inference_status) not in _GOOD_INFERENCE for o in outcomes)),
             unsolved=float(sum(name_of(o.gradient_status) not in _GOOD_GRADIENTS for o in outcomes)),
+            fell_back=float(sum(name_of(o.gradient_status) == "fell_back" for o in outcomes)),
             gradient_norm=extreme("gradient_norm", np.max),
             natural_rate=extreme("natural_rate", np.min),
         )

@@ -76,6 +76,25 @@ class ModelPlugin(Plugin):
         return self.problem()
 
 
+class LearntModel(ModelPlugin):
+    """Makes a model by learning it from data: the workflow trains it by a rule of its own, `fit`, and audits it like any other."""
+
+    epochs: int
+    """How long it learns. Models that differ in nothing else are checkpoints of one training, made one after the other."""
+
+    @abstractmethod
+    def fit(self, keep: Path | None = None) -> BuiltModel:
+        """Returns the model after its last epoch, which is the same whether or not files to go on from were found.
+
+        Args:
+            keep: folder for files to go on from: those of this training that was killed, and of its earlier checkpoints; none
+                are read or written if ``None``.
+        """
+
+    def build(self) -> BuiltModel:
+        return self.fit()
+
+
 class DataPlugin(Plugin):
     """A source of time series to learn from."""
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from slds_core.report.figures.canvas import styled
-from slds_core.report.figures.catalogue import CLAIMS, FIGURES, FigureKind
+from slds_core.report.figures.catalogue import CLAIMS, FIGURES, TRAININGS, FigureKind
 from slds_core.report.load import ModelResults, load_results
 from slds_core.report.svg import render_svg
 from slds_core.report.tables import to_csv
@@ -28,6 +28,7 @@ _NEEDS = {
     "one_step": "two models or more, each with a comparison, the gradient file of 'one_step' and the residual where it was taken",
     "neumann": "a model with a comparison and the gradient files of three lengths of 'truncated' or more",
     "unrolling": "a model with a comparison and the gradient files of three lengths of 'unrolled' or more",
+    "estimators": "models that one plugin has learnt from the same data by two gradient estimators or more",
     "memory": "a model with a comparison and the gradient files of three lengths of 'unrolled' or more",
 }
 
@@ -36,7 +37,7 @@ def write_figure(name: str, files: list[Path], output: Path, model: str | None =
     """Writes a figure, in the format that the output's ending names; as CSV, the data behind it.
 
     Args:
-        name: of a figure in ``FIGURES`` or ``CLAIMS``.
+        name: of a figure in ``FIGURES``, ``CLAIMS`` or ``TRAININGS``.
         files: a study's NetCDF files, in any order; folders stand for all files in them.
         output: the file to write: ``.pdf``, ``.svg``, ``.png`` or ``.csv``.
         model: whose figure; needed only if the files hold several models.
@@ -53,7 +54,7 @@ def write_figure(name: str, files: list[Path], output: Path, model: str | None =
         raise StudyError(f"{output}: expected a name that ends in {_either(f'.{known}' for known in FORMATS)}")
     results = load_results(_expanded(files))
     chosen = results if model is None else _only(results, model)
-    shown = chosen if name in CLAIMS else _one(chosen)
+    shown = chosen if name in CLAIMS | TRAININGS else _one(chosen)
     if not kind.applies(shown):
         raise StudyError(f"figure '{name}' needs {_NEEDS[name]}; the files of {', '.join(chosen)} do not hold that")
     _write(output, to_csv(kind.table(shown)).encode() if suffix == "csv" else _drawn(kind.draw(shown), suffix))
@@ -73,7 +74,7 @@ def _drawn(figure: Figure, suffix: str) -> bytes:
 
 
 def _known(name: str) -> FigureKind:
-    every = FIGURES | CLAIMS
+    every = FIGURES | CLAIMS | TRAININGS
     if name not in every:
         near = difflib.get_close_matches(name.replace("-", "_"), every, n=1)
         hint = f" (did you mean '{near[0]}'?)" if near else ""

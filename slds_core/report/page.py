@@ -10,7 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from slds_core.report import formats
-from slds_core.report.figures.catalogue import CLAIMS, FIGURES
+from slds_core.report.figures.catalogue import CLAIMS, FIGURES, TRAININGS
 from slds_core.report.load import ModelResults, settings
 from slds_core.report.pictures import Picture, Pictures, data_uri
 from slds_core.report.rows import ConvergenceRow, GradientRow, convergence_rows, gradient_rows
@@ -67,6 +67,11 @@ class Page:
     def claims(self) -> list[Picture]:
         """Returns the figures across models."""
         drawn = (self.pictures.draw("claims", kind, self.results) for kind in CLAIMS.values())
+        return [picture for picture in drawn if picture is not None]
+
+    def trainings(self) -> list[Picture]:
+        """Returns the figures across trained models."""
+        drawn = (self.pictures.draw("training", kind, self.results) for kind in TRAININGS.values())
         return [picture for picture in drawn if picture is not None]
 
     def template(self, package: str | None, name: str, **values: Any) -> Markup:

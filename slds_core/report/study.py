@@ -18,6 +18,7 @@ from slds_core.study.stages.compare import compare
 _ORDER = ("model", "inference", "residual", "gradient", "comparison")
 _RULES = {
     "model": "build_model",
+    "fit": "fit",
     "inference": "infer",
     "residual": "residual",
     "gradient": "gradient",
@@ -199,8 +200,10 @@ def _logged(logs: Path | None) -> Iterator[Result]:
         parts = path.relative_to(logs).with_suffix("").parts
         if len(parts) == 3 and parts[1] in _ORDER:
             yield parts[0], parts[1], parts[2]
-        elif len(parts) == 2 and parts[1] in ("model", "comparison"):
-            yield parts[0], parts[1], parts[0] if parts[1] == "model" else parts[1]
+        elif len(parts) == 2 and parts[1] in ("model", "fit"):  # a model is built or learnt
+            yield parts[0], "model", parts[0]
+        elif len(parts) == 2 and parts[1] == "comparison":
+            yield parts[0], parts[1], parts[1]
 
 
 def _has(found: ModelResults, kind: str, setting: str) -> bool:
@@ -212,8 +215,10 @@ def _absence(result: Result, damage: str | None, logs: Path | None) -> Absence:
     model, kind, setting = result
     log = ""
     if logs is not None:
-        place = logs / model / (f"{kind}.log" if kind in ("model", "comparison") else f"{kind}/{setting}.log")
-        if place.is_file():
+        named = {"model": ("fit.log", "model.log"), "comparison": ("comparison.log",)}
+        places = [logs / model / name for name in named.get(kind, (f"{kind}/{setting}.log",))]
+        place = next((place for place in places if place.is_file()), None)
+        if place is not None:
             lines = place.read_text(encoding="utf-8", errors="replace").rstrip().splitlines()
             log = "\n".join(lines[-_TAIL:])
     last = log.rpartition("\n")[2].strip()

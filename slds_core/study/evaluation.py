@@ -1,6 +1,7 @@
 """What a trained model is worth on what was held out, as variables of its file: predictions and errors in original units."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import jax.numpy as jnp
@@ -20,13 +21,14 @@ GIVEN, IMPUTED, FORECAST = 1, 2, 3  # what an entry is asked as; zero where noth
 _ASKED = ("judged_sequence", "judged_time", "channel")
 
 
-def evaluation(plugin: Any, split: Split, run: Any, progress: Any) -> Variables:
+def evaluation(plugin: Any, split: Split, run: Any, progress: Any, keep: Path | None = None) -> Variables:
     """Returns the data, and what model and baselines make of what was held out of them.
 
     Args:
         plugin: the ``svae`` plugin, which knows the baselines to fit.
         split: what was learnt from, and what was held out.
         run, progress: the training run.
+        keep: folder for files that the baselines' trainings go on from.
     """
     found = _data(split.training) | _recovered(split.training, run.marginals(progress))
     if not (split.unseen or split.horizon or split.hidden.any()):
@@ -34,7 +36,7 @@ def evaluation(plugin: Any, split: Split, run: Any, progress: Any) -> Variables:
     start = None if split.unseen else jnp.asarray(run.marginals(progress))
     methods = {"model": _of_model(progress.model, split, start)}
     for name in plugin.baselines:
-        methods[name] = _BASELINES[name](plugin, split)
+        methods[name] = _BASELINES[name](plugin, split, keep)
     methods["interpolation"] = np.nan, from_interpolation(split)
     return found | _held_out(split, methods)
 
@@ -44,13 +46,13 @@ def _of_model(model: Any, split: Split, start: Any = None) -> tuple[float, Predi
     return bound, from_model(model, split, start)
 
 
-def _of_lds(plugin: Any, split: Split) -> tuple[float, Prediction]:
+def _of_lds(plugin: Any, split: Split, keep: Path | None) -> tuple[float, Prediction]:
     """The same model with one state, trained likewise."""
-    own = type(plugin)(**(plugin.model_dump() | {"states": 1, "baselines": []}))
-    return _of_model(own.fit(split.training)[1].model, split)
+    own = type(plugin)(**(plugin.model_dump() | {"states": 1, "judge": 0}))
+    return _of_model(own.learn(split.training, keep)[1].model, split)
 
 
-def _of_hmm(plugin: Any, split: Split) -> tuple[float, Prediction]:
+def _of_hmm(plugin: Any, split: Split, keep: Path | None) -> tuple[float, Prediction]:
     """A hidden Markov model; its log-likelihood is exact, at the parameters' best values."""
     prior = HMMPrior(stickiness=plugin.stickiness)
     model = fit_hmm(full_batch(split.training), plugin.states, prior=prior, seed=plugin.seed)
@@ -59,7 +61,7 @@ def _of_hmm(plugin: Any, split: Split) -> tuple[float, Prediction]:
     return likelihood, from_hmm(model, split)
 
 
-_BASELINES: dict[str, Callable[[Any, Split], tuple[float, Prediction]]] = {"lds": _of_lds, "hmm": _of_hmm}
+_BASELINES: dict[str, Callable[[Any, Split, Path | None], tuple[float, Prediction]]] = {"lds": _of_lds, "hmm": _of_hmm}
 
 
 def _held_out(split: Split, methods: dict[str, tuple[float, Prediction]]) -> Variables:

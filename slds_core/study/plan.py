@@ -2,6 +2,7 @@
 
 from slds_core.study import registry
 from slds_core.study.schema import Configuration, Setting
+from slds_core.study.trainings import learnt_models
 
 _PROGRAM_SWEEPS = 4  # what a compiled program keeps at a time beside what it stores, in sweeps
 
@@ -13,15 +14,17 @@ def describe(study: Configuration) -> str:
         study: a checked configuration.
     """
     models, inference, gradients = len(study.models), len(study.inference), len(study.gradients)
+    learnt = len(learnt_models(study))
     jobs = {
-        "build_model": models,
+        "build_model": models - learnt,
+        "fit": learnt,
         "infer": models * inference,
         "residual": models * inference,
         "gradient": models * gradients,
         "compare": models if gradients else 0,
         "report": 1,
     }
-    counted = ", ".join(f"{rule} {count}" for rule, count in jobs.items())
+    counted = ", ".join(f"{rule} {count}" for rule, count in jobs.items() if count)
     blocks = [f"{study.title} ({study.precision})", f"Jobs: {sum(jobs.values())} ({counted})"]
     blocks.append(_table("Models", [(name, _plugin(s), _sizes(s)) for name, s in study.models.items()]))
     blocks.append(

@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 Name = str
 Section = Literal["models", "inference", "gradients"]
-Rule = Literal["all", "build_model", "infer", "residual", "gradient", "compare", "report"]
+Rule = Literal["all", "build_model", "fit", "infer", "residual", "gradient", "compare", "report"]
 
 
 class Setting(BaseModel):

@@ -1,29 +1,21 @@
-"""A structured VAE that is trained when it is built, as a model plugin: what it has learnt after some epochs goes through the audit.
+"""A structured VAE as a model plugin that learns: what it has learnt after some epochs goes through the audit.
 
-It stands here, and not in ``plugins/``, because it names other plugins, reads the clock, and keeps files to resume from.
+It stands here, and not in ``plugins/``, because it names other plugins, reads the clock, and keeps files to go on from.
 """
 
-import os
-import sys
-import tempfile
-import time
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-import numpy as np
 from pydantic import Field
 
-from slds_core.plugins import BuiltModel, ModelPlugin
+from slds_core.plugins import BuiltModel, LearntModel
 from slds_core.study import registry
 from slds_core.study.errors import StudyError
 
 Box = str | dict[str, Any]
 
-_EVERY = 10  # epochs between files to resume from
-_SAY = 5.0  # seconds between lines of progress
 
-
-class SVAE(ModelPlugin):
+class SVAE(LearntModel):
     """A structured VAE with an SLDS inside, learnt from data for a number of epochs: a list of them makes an audit along training.
 
     Training starts from principal components and a clustering, and is the same up to any epoch whatever the last one is.
@@ -57,10 +49,11 @@ class SVAE(ModelPlugin):
         0.0, ge=0, lt=1, description="share of the observed entries that is held out to measure imputation"
     )
     held_out_seed: int = Field(0, ge=0, description="seed of that choice")
+    seed: int = Field(0, ge=0, description="seed of clustering, network, batches and samples")
     held_out_sequences: int = Field(
         0,
         ge=0,
-        description="last sequences of the data that are not trained on, to bound their log-likelihood; 'held_out', 'masked' and "
+        description="sequences, the data's last, that are not learnt from: the bound on them is measured; 'held_out', 'masked' and "
         "'horizon' then apply to them, else to all sequences",
     )
     masked: list[int] | None = Field(
@@ -80,9 +73,14 @@ class SVAE(ModelPlugin):
         description="what to fit to the same data and measure beside it: 'lds', the same with one state, trained for as many epochs; "
         "'hmm', a hidden Markov model with Gaussian emissions and as many states",
     )
-    seed: int = Field(0, ge=0, description="seed of clustering, network, batches and samples")
-    keep: str | None = Field(
-        None, description="folder for files to resume from, relative to the working folder; none are kept if left out"
+    start: Literal["last", "uniform"] = Field(
+        "last",
+        description="where a step's inference starts: 'last', where it ended an epoch before; 'uniform', as if the sequence were new",
+    )
+    judge: int = Field(
+        0,
+        ge=0,
+        description="epochs between judgements of the step's gradient and bound by converged ones at the same parameters; 0: none",
     )
 
     def model_post_init(self, context: Any) -> None:
@@ -113,56 +111,47 @@ class SVAE(ModelPlugin):
         references = [_setting(getattr(self, box))[0].rpartition(":") for box in self.boxes]
         return [*files, *(Path(place) for place, separator, _ in references if separator and Path(place).is_file())]
 
-    def build(self) -> BuiltModel:
+    def fit(self, keep: Path | None = None) -> BuiltModel:
         import jax
 
         from slds_core.learning.run import NonFinite
 
         with jax.enable_x64(True):
             try:
-                return self._build()
+                return self._fit(keep)
             except NonFinite as error:
                 raise StudyError(f"training stopped: {error}. Try a smaller learning_rate or natural_rate") from error
 
-    def _build(self) -> BuiltModel:
+    def _fit(self, keep: Path | None) -> BuiltModel:
         import equinox as eqx
-        import jax
+        import jax.numpy as jnp
 
-        from slds_core.learning.run import EpochRecord
         from slds_core.study.evaluation import evaluation
+        from slds_core.study.training_loop import QUANTITIES
 
         split = self._split()
-        run, progress, records = self.fit(split.training)
+        run, progress, records = self.learn(split.training, keep)
         whole = run.whole()
         history = {
-            f"training_{name}": (
-                "epoch",
-                [getattr(record, name) for record in records],
-                f"training: {name.replace('_', ' ')}",
-                "1",
-            )
-            for name in EpochRecord._fields
+            f"training_{name}": ("epoch", records[:, column], f"training: {name.replace('_', ' ')}", unit)
+            for column, (name, unit) in enumerate(QUANTITIES.items())
         }
         parameters = eqx.filter_jit(lambda model: model.parameters(whole))(progress.model)
-        extra = history | evaluation(self, split, run, progress)
-        return BuiltModel(whole.problem, parameters, jax.numpy.asarray(run.marginals(progress)), extra)
+        extra = history | self._ending(run, progress) | evaluation(self, split, run, progress, keep)
+        return BuiltModel(whole.problem, parameters, jnp.asarray(run.marginals(progress)), extra)
 
-    def fit(self, series: Any) -> tuple[Any, Any, list[Any]]:
-        """Returns a run on the series, its progress after the last epoch, and what each epoch did; JAX must be in double precision.
+    def learn(self, series: Any, keep: Path | None = None) -> tuple[Any, Any, Any]:
+        """Returns a run on the series, its progress after the last epoch, and the records of all; JAX must be in double precision.
 
         Raises:
             NonFinite: names the first quantity that is not finite.
         """
+        from slds_core.study.training_files import TrainingFiles
+        from slds_core.study.training_loop import train
+
         run, progress = self._begin(series)
-        progress, records = self._resume(progress)
-        started, said, first = time.monotonic(), 0.0, int(progress.epoch)
-        for epoch in range(first, self.epochs):
-            progress, record = run.epoch(progress)
-            records.append(record)
-            said = _say(epoch + 1, first, self.epochs, record.bound, started, said)
-            if (epoch + 1) % _EVERY == 0 or epoch + 1 == self.epochs:
-                self._save(progress, records)
-        return run, progress, records
+        files = None if keep is None else TrainingFiles(keep, self._key())
+        return run, *train(run, progress, self.epochs, files, self.judge)
 
     def _split(self) -> Any:
         """Returns what is learnt from, and what is held out.
@@ -172,10 +161,9 @@ class SVAE(ModelPlugin):
         """
         from slds_core.evaluation.split import split
 
-        series = _make("data", self.data).load()
         try:
             return split(
-                series,
+                _make("data", self.data).load(),
                 sequences=self.held_out_sequences,
                 horizon=self.horizon,
                 masked=None if self.masked is None else (self.masked[0], self.masked[1]),
@@ -183,7 +171,7 @@ class SVAE(ModelPlugin):
                 seed=self.held_out_seed,
             )
         except ValueError as error:
-            raise StudyError(f"what to hold out: {error}") from error
+            raise StudyError(str(error)) from error
 
     def _begin(self, series: Any) -> Any:
         """Returns the run and the progress before its first epoch."""
@@ -210,52 +198,34 @@ class SVAE(ModelPlugin):
         at_fixed_point = type(gradient).start == "fixed_point"
         optimizer = optax.adam(self.learning_rate)
         learner = Learner(inference.infer, gradient.estimate, at_fixed_point, prior, optimizer, self.natural_rate)
-        run = Run(learner, series, batch_size=self.batch, seed=self.seed)
+        run = Run(learner, series, batch_size=self.batch, seed=self.seed, cold=self.start == "uniform")
         return run, run.begin(Model(encoder, start.decoder, start.factors), start.marginals)
 
-    def _file(self, epoch: int) -> Path:
-        """Returns the file of the progress after an epoch, told apart by all that it depends on."""
+    def _ending(self, run: Any, progress: Any) -> dict[str, Any]:
+        """Returns the bound with inference converged: the same judge whatever estimator trained it."""
+        import equinox as eqx
+        import jax.numpy as jnp
+
+        from slds_core.learning.factors import divergence
+        from slds_core.learning.judge import settled
+
+        found = eqx.filter_jit(settled)(progress.model, run.whole(), jnp.asarray(run.marginals(progress)))
+        shared = float(divergence(progress.model.factors, run.learner.prior))
+        bound = (float(found.likelihood - found.local_divergence) - shared) / run.entries
+        words = "bound after the last epoch, inference converged, an observed entry"
+        return {
+            "training_final_bound": ((), bound, words, "nat"),
+            "training_final_residual": ((), float(found.residual), "largest change in one more sweep there", "1"),
+        }
+
+    def _key(self) -> str:
+        """Returns what tells this training from others: all that it depends on, but not how long it goes on."""
         from slds_core.study.provenance import file_hash, settings_hash
 
-        assert self.keep is not None
-        own = self.model_dump(mode="json", exclude={"epochs", "keep"})
+        own = self.model_dump(mode="json", exclude={"epochs", "baselines"})
         files = {str(path): file_hash(path) for path in self.input_files()}
         identities = [registry.identity(kind, _setting(getattr(self, box))[0]) for box, kind in self.boxes.items()]
-        key = settings_hash([own, files, identities, registry.identity("models", "svae")])
-        return Path(self.keep) / f"{key}_{epoch:07d}.eqx"
-
-    def _save(self, progress: Any, records: list[Any]) -> None:
-        """Writes a file to resume from: whole or not at all."""
-        import equinox as eqx
-
-        if self.keep is None:
-            return
-        target = self._file(int(progress.epoch))
-        target.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=target.parent, suffix=".part")
-        try:
-            with os.fdopen(handle, "wb") as stream:
-                eqx.tree_serialise_leaves(stream, (progress, np.array(records, float)))
-            os.replace(temporary, target)
-        finally:
-            if os.path.exists(temporary):
-                os.unlink(temporary)
-
-    def _resume(self, progress: Any) -> tuple[Any, list[Any]]:
-        """Returns the furthest progress that is kept, no further than asked for, and its records; else what was given."""
-        import equinox as eqx
-
-        from slds_core.learning.run import EpochRecord
-
-        if self.keep is None:
-            return progress, []
-        for epoch in range(self.epochs, 0, -1):
-            if (path := self._file(epoch)).is_file():
-                like = progress, np.zeros((epoch, len(EpochRecord._fields)))
-                with open(path, "rb") as stream:
-                    progress, records = eqx.tree_deserialise_leaves(stream, like)
-                return progress, [EpochRecord(*map(float, row)) for row in records]
-        return progress, []
+        return settings_hash([own, files, identities, registry.identity("models", "svae")])
 
 
 def _setting(box: Box) -> tuple[str, dict[str, Any]]:
@@ -273,13 +243,3 @@ def _setting(box: Box) -> tuple[str, dict[str, Any]]:
 
 def _make(kind: str, box: Box) -> Any:
     return registry.make(kind, *_setting(box))
-
-
-def _say(epoch: int, first: int, last: int, bound: float, started: float, said: float) -> float:
-    """Writes a line of progress, now and then, and returns when the last one was written."""
-    now = time.monotonic() - started
-    if now - said < _SAY and epoch < last:
-        return said
-    left = now / (epoch - first) * (last - epoch)
-    print(f"epoch {epoch} of {last}: bound {bound:.4f} nats an entry, {left:.0f} s left", file=sys.stderr, flush=True)
-    return now

@@ -40,7 +40,7 @@ def test_without_sequences_training_does_not_see_what_is_asked():
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"sequences": 3}, "sequences: expected less than 3, .* found 3"),
+        ({"sequences": 3}, "held_out_sequences: expected less than the data's 3, found 3"),
         ({"horizon": 6}, "horizon: expected less than 6, .* found 6"),
         ({"masked": (2, 7)}, r"masked: .* between 0 and 6, found \[2, 7\]"),
         ({"masked": (3, 3)}, r"masked: .* found \[3, 3\]"),

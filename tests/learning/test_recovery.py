@@ -31,7 +31,7 @@ def test_recovery(seed):
     """The figures of ten seeds are in docs/learning.md. Sequences of 200 and 150 steps are learnt from, one of 150 is held out."""
     series, truth = synthetic_slds(lengths=[200, 150, 150], seed=seed), synthetic_system(**SYSTEM, seed=seed)
     training, held_out = series.select([0, 1]), full_batch(series.select([2]))
-    trained = [SVAE(data="synthetic_slds", states=states, epochs=40).fit(training) for states in (3, 1)]
+    trained = [SVAE(data="synthetic_slds", states=states, epochs=40).learn(training) for states in (3, 1)]
     run, progress, _ = trained[0]
     states = training.truth["state"]
     real = states >= 0

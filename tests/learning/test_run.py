@@ -1,5 +1,6 @@
 """Training runs: resumed exactly, stopped by name, the same whatever comes after; and the plugin that trains."""
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -12,6 +13,8 @@ from slds_core.fixed_point import coordinate_ascent
 from slds_core.gradients import fisher_cg, one_step, unrolled
 from slds_core.learning import Learner, full_batch, prior_factors, warm_start
 from slds_core.learning.encoder import imitating, imitating_network
+from slds_core.learning.factors import divergence
+from slds_core.learning.judge import settled
 from slds_core.learning.run import NonFinite, Run
 from slds_core.learning.training import SVAE
 from slds_core.study import registry
@@ -94,12 +97,12 @@ def test_killed_and_resumed_is_uninterrupted(tmp_path):
     """Files are kept every ten epochs and at the end: the run of 12 goes on from that of 10, which went on from that of 3."""
     straight = Plugin(**TINY, epochs=12).build()
     for epochs in (3, 11, 12):
-        resumed = Plugin(**TINY, epochs=epochs, keep=str(tmp_path)).build()
+        resumed = Plugin(**TINY, epochs=epochs).fit(tmp_path)
     for a, b in zip(jax.tree.leaves(straight[1:3]), jax.tree.leaves(resumed[1:3]), strict=True):
         np.testing.assert_array_equal(a, b)
     np.testing.assert_array_equal(straight.extra["training_bound"][1], resumed.extra["training_bound"][1])
     assert len(list(tmp_path.glob("*.eqx"))) == 4  # after 3, 10, 11 and 12 epochs
-    Plugin(**TINY, epochs=3, seed=1, keep=str(tmp_path)).build()  # another run does not take them up
+    Plugin(**TINY, epochs=3, seed=1).fit(tmp_path)  # another run does not take them up
     assert len(list(tmp_path.glob("*.eqx"))) == 5
     assert not list(tmp_path.glob("*.part"))
 
@@ -144,3 +147,41 @@ def test_errors_in_nested_plugins_are_told():
         read_configuration(study(data={"lengths": [3]}))
     with pytest.raises(StudyError, match="gradient: unknown key 'toleranc'; did you mean 'tolerance'"):
         read_configuration(study(gradient={"plugin": "fisher_cg", "toleranc": 1}))
+
+
+@pytest.mark.slow
+def test_the_judge_finds_no_error_in_a_solved_gradient_and_some_in_one_step():
+    """At the same parameters, those of the network's warm start: the objective is the same, and one step's gradient is not."""
+    run, progress = begin("fisher_cg", "mlp")
+    error, bound = run.judge(progress)
+    assert error < 1e-6
+    rough, same = begin("one_step", "mlp")[0].judge(progress)
+    assert 1e-4 < rough < 1
+    assert same == pytest.approx(bound, abs=1e-9)
+    found = settled(progress.model, run.whole(), jnp.asarray(run.marginals(progress)))
+    local = float(found.likelihood - found.local_divergence)
+    shared = float(divergence(progress.model.factors, run.learner.prior))
+    assert bound == pytest.approx((local - shared) / run.entries, abs=1e-8)
+    assert found.residual < 1e-8
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("cold", [True, False])
+def test_a_cold_run_forgets_where_inference_ended(cold):
+    run, progress = begin("unrolled")  # five sweeps: what comes of them depends on where they start
+    run.cold = cold
+    elsewhere = eqx.tree_at(lambda p: p.states, progress, [state[:, ::-1] for state in progress.states])
+    one, other = (jax.tree.leaves(run.epoch(start)[0].model) for start in (progress, elsewhere))
+    assert all(np.array_equal(a, b) for a, b in zip(one, other, strict=True)) == cold
+
+
+@pytest.mark.slow
+def test_sequences_held_out_are_not_learnt_from():
+    short = Plugin(**TINY | {"data": TINY["data"] | {"lengths": [12, 7]}}, epochs=0).build()
+    held = Plugin(**TINY, epochs=0, held_out_sequences=1).build()
+    for a, b in zip(jax.tree.leaves(short[1:3]), jax.tree.leaves(held[1:3]), strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert held.problem.lengths == (12, 7)
+    assert np.isfinite(held.extra["training_held_out_bound"][1][0])
+    with pytest.raises(StudyError, match="held_out_sequences: expected less than the data's 3, found 3"):
+        Plugin(**TINY, epochs=0, held_out_sequences=3).build()

@@ -109,7 +109,7 @@ def test_wrong_configuration(path, value, complaint):
 
 def test_a_rule_that_is_none_names_the_rules():
     [complaint] = complaints(changed(("resources", {"gradients": {"threads": 2}})))
-    assert complaint.startswith("resources.gradients: input should be 'all', 'build_model', 'infer'")
+    assert complaint.startswith("resources.gradients: input should be 'all', 'build_model', 'fit', 'infer'")
 
 
 def test_what_a_rule_says_of_resources_goes_before_what_all_says():

@@ -12,6 +12,7 @@ from slds_core.study.nodes import node_type
 from slds_core.study.provenance import code_hash
 from slds_core.study.registry import available, identity
 from slds_core.study.resolve import input_files
+from slds_core.study.trainings import checkpoint_before, learnt_models
 
 try:
     STUDY = read_files(map(Path, workflow.configfiles), config)
@@ -22,6 +23,8 @@ except StudyError as error:
 # processor that compiled them, so each type of node has its own; a job reads this file on the node that it runs on.
 CACHE = os.path.abspath(os.environ.get("SLDS_CACHE", ".cache"))
 COMPILED = shlex.quote(os.path.join(CACHE, "jax", node_type()))
+# A killed training goes on from here: what it leaves in results/ is removed.
+TRAINING = os.path.join(CACHE, "training")
 # `slds` is this environment's, activated or not; XLA takes its number of threads from NPROC, matplotlib caches fonts
 # XLA's first level of optimisation runs these programs as fast as its last, and compiles them a third sooner.
 FLAGS = shlex.quote(
@@ -80,6 +83,16 @@ def named(settings, kind):
         return settings[wildcards.setting]
 
     return lookup
+
+
+# Some models are built, others learnt, by a rule each; whatever comes after takes either.
+MODEL = "results/{model}/model.nc"
+LEARNT = learnt_models(STUDY)
+
+
+def one_of(names):
+    """A wildcard's pattern that matches these names, nothing where there are none."""
+    return "|".join(map(re.escape, names)) or "(?!)"
 
 
 def plugin_of_model(wildcards):

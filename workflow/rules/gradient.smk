@@ -1,6 +1,6 @@
 rule gradient:
     input:
-        model=rules.build_model.output,
+        model=MODEL,
         inference=differentiated_at,
     output:
         "results/{model}/gradient/{setting}.nc",

@@ -1,6 +1,6 @@
 rule infer:
     input:
-        model=rules.build_model.output,
+        model=MODEL,
     output:
         "results/{model}/inference/{setting}.nc",
     log:
@@ -25,7 +25,7 @@ rule infer:
 
 rule residual:
     input:
-        model=rules.build_model.output,
+        model=MODEL,
         inference=rules.infer.output,
     output:
         "results/{model}/residual/{setting}.nc",

@@ -1,6 +1,6 @@
 rule report:
     input:
-        expand(rules.build_model.output, model=STUDY.models),
+        expand(MODEL, model=STUDY.models),
         expand(rules.infer.output, model=STUDY.models, setting=STUDY.inference),
         expand(rules.residual.output, model=STUDY.models, setting=STUDY.inference),
         expand(rules.gradient.output, model=STUDY.models, setting=STUDY.gradients),

@@ -14,11 +14,11 @@ from slds_core.report import claims
 class FigureKind:
     """A kind of figure.
 
-    A figure of ``FIGURES`` takes one model's results; one of ``CLAIMS`` takes all results, by model.
+    A figure of ``FIGURES`` takes one model's results; one of ``CLAIMS`` or ``TRAININGS`` takes all results, by model.
     """
 
     name: str  # as in `slds figure NAME`, and in file names
-    section: str  # of the page: convergence, posterior, gradients, cost or claims
+    section: str  # of the page: convergence, posterior, gradients, cost, claims or training
     title: str
     draw: Callable[[Any], Figure]
     describe: Callable[[Any], str]  # caption and alternative text: what the figure shows, with the numbers that matter
@@ -80,3 +80,5 @@ CLAIMS: dict[str, FigureKind] = {
         _claim("memory", "Memory by sweeps", claims.memory, claims.memory_words, claims.memory_table, 1),
     )
 }
+
+TRAININGS: dict[str, FigureKind] = {"estimators": _kind("estimators", "training")}

@@ -10,6 +10,7 @@ from markupsafe import Markup
 from slds_core.report.formats import plain, scientific, short
 from slds_core.report.load import settings
 from slds_core.report.page import Page, Section
+from slds_core.report.sections.contest import tables
 from slds_core.report.tables import Column, Table, text
 
 
@@ -94,7 +95,17 @@ def _render(page: Page) -> Markup | None:
     if not rows:
         return None
     table = Table("training", "Trained models by epoch, and what each gradient setting is worth on them", COLUMNS, rows)
-    return page.template(__package__, "training.html.j2", table=table)
+    stopped = [
+        (result, absence) for result, absence in page.study.absent if result[1] == "model" and absence.state == "failed"
+    ]
+    return page.template(
+        __package__,
+        "training.html.j2",
+        table=table,
+        contests=tables(page),
+        pictures=page.trainings(),
+        stopped=stopped,
+    )
 
 
 SECTION = Section("Audit along training", 65, _render, short="Training")

@@ -1,12 +1,15 @@
-"""Stage ``build_model``: a model plugin → ``model.nc``."""
+"""Stages ``build_model`` and ``fit``: a model plugin → ``model.nc``, by building or by learning it."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import xarray as xr
 
 from slds_core.fixed_point.interface import require_finite
+from slds_core.plugins import BuiltModel, LearntModel
 from slds_core.study import registry, store
+from slds_core.study.errors import StudyError
 from slds_core.study.guard import failures_of
 from slds_core.study.provenance import file_hash
 from slds_core.study.stages.common import START, attributes, cast, sequence_variables, use_precision
@@ -29,10 +32,32 @@ def build_model(name: str, settings: dict[str, Any], precision: str, output: Pat
         StudyError: the plugin or the file cannot be used.
         ValueError: an array holds NaN or infinity.
     """
+    return _write(name, settings, precision, output, lambda plugin: plugin.build())
+
+
+def fit(name: str, settings: dict[str, Any], precision: str, output: Path, keep: Path | None = None) -> str:
+    """Learns a model and writes it: a checkpoint of a training.
+
+    Args:
+        name, settings, precision, output: as for ``build_model``; the plugin must be one that learns.
+        keep: folder for files to go on from; none are read or written if ``None``.
+
+    Returns:
+        A sentence on what was learnt.
+
+    Raises:
+        StudyError: the plugin learns nothing, it or the file cannot be used, or training met a value that is not finite.
+    """
+    if not issubclass(registry.plugin_class("models", settings["plugin"]), LearntModel):
+        raise StudyError(f"plugin '{settings['plugin']}' learns nothing; expected one that does, or 'slds build-model'")
+    return _write(name, settings, precision, output, lambda plugin: plugin.fit(keep))
+
+
+def _write(name: str, settings: dict[str, Any], precision: str, output: Path, make: Callable[[Any], BuiltModel]) -> str:
     use_precision(precision)
     plugin = registry.make("models", settings["plugin"], settings["parameters"])
     with failures_of(settings["plugin"], type(plugin)):
-        built = plugin.build()
+        built = make(plugin)
     parameters, start = cast(built.parameters, precision), cast(built.start, precision)
     require_finite(f"model '{name}', parameters", parameters)
     require_finite(f"model '{name}', start", start)

@@ -1,0 +1,167 @@
+"""Trainings by several estimators: what each ended with, what it took, and how wrong its gradients were on the way."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from slds_core.report.figures.canvas import (
+    INK,
+    QUIET,
+    WIDTH,
+    footnote,
+    listed,
+    logarithmic,
+    look,
+    number,
+    panel,
+    plain,
+    styled,
+)
+from slds_core.report.trainings import Contest, Study, Training, contests
+
+TITLE = "One model, learnt with several gradients"
+_FLOOR = 1e-16  # errors below rounding are drawn here
+_ROWS = 12  # estimators; more are in the table
+
+
+@styled
+def estimators(study: Study) -> Figure | None:
+    """Returns the bounds and times of all trainings of one model, a dot each, and their gradients' errors by epoch; None below two.
+
+    Bounds are set beside those of the most accurate gradients at the same seed. Of several models the one learnt by most estimators
+    is drawn.
+    """
+    found = _largest(study)
+    if found is None:
+        return None
+    names = list(found.runs)[:_ROWS]
+    left = 0.3 + 0.069 * max(len(name) for name in names)
+    height = 0.24 * len(names) + 0.1
+    figure = Figure(figsize=(WIDTH, 0.5 + height + 0.75 + 1.9 + 0.75))
+    width = (WIDTH - left - 0.2 - 2 * 0.22) / 3
+    strips: list[tuple[str, str, Callable[[Training], float]]] = [
+        ("Learnt from", "Δ bound (nat an entry)", lambda run: found.difference(run, "bound")),
+        ("Held out", "Δ bound (nat an entry)", lambda run: found.difference(run, "held_out_bound")),
+        ("Time to nine tenths", "processor time (s)", found.seconds_to_target),
+    ]
+    for k, (title, unit, value) in enumerate(strips):
+        axes = panel(figure, left + k * (width + 0.22), 0.42, width, height)
+        values = {name: np.array([value(run) for run in found.runs[name]]) for name in names}
+        if k == 2:
+            logarithmic(axes, "x", [v for own in values.values() for v in own], most=3, least_decades=1)
+        else:
+            axes.axvline(0, color=QUIET, linewidth=1, zorder=1)
+            axes.locator_params(axis="x", nbins=3)
+        for y, name in enumerate(names):
+            _strip(axes, y, values[name], *look(y))
+        axes.set_yticks(range(len(names)), [plain(name) for name in names] if k == 0 else [])
+        axes.set_ylim(len(names) - 0.5, -0.5)
+        axes.tick_params(axis="y", length=0)
+        axes.set_xlabel(unit)
+        axes.set_title(title, pad=8)
+    axes = panel(figure, 0.72, 0.42 + height + 0.78, WIDTH - 0.72 - 0.25, 1.85)
+    _errors(axes, found, names)
+    shown = (
+        "" if len(names) == len(found.runs) else f" {len(found.runs) - len(names)} more estimators are in the table."
+    )
+    footnote(
+        figure,
+        f"A dot is a seed, a bar its estimator's mean. Bounds are less that of {found.reference} at the same seed; "
+        f"a cross at the edge: never got there. Below: median and range over seeds.{shown}",
+    )
+    return figure
+
+
+def describe(study: Study) -> str:
+    """Returns what the figure shows: each estimator's differences in the bounds with their range over seeds, and its gradients' error."""
+    found = _largest(study)
+    if found is None:
+        return "No model was learnt by two estimators."
+    first = found.runs[found.reference]
+    bounds = [run.bound for run in first]
+    sentences = [
+        f"{found.reference}, whose gradients are the most accurate, ends at {_spread(np.array(bounds))} nats an entry after "
+        f"{first[0].epochs} epochs (mean, and range over {len(first)} seeds)."
+    ]
+    for name, runs in list(found.runs.items())[1:]:
+        learnt, unseen = (found.differences(name, quantity) for quantity in ("bound", "held_out_bound"))
+        text = f"{name}: {_spread(learnt)} from that"
+        text += f", {_spread(unseen)} on sequences held out" if unseen.size else ""
+        error = np.median([run.error for run in runs])
+        sentences.append(f"{text}; gradients off by {number(float(error))}." if np.isfinite(error) else f"{text}.")
+    return " ".join(sentences)
+
+
+def table(study: Study) -> list[dict[str, Any]]:
+    """Returns a row for each training of the models that two estimators or more have learnt."""
+    return [
+        {
+            "model": run.model,
+            "estimator": name,
+            "seed": run.seed,
+            "epochs": run.epochs,
+            "bound_nat_an_entry": run.bound,
+            "bound_difference": found.difference(run, "bound"),
+            "held_out_bound_nat_an_entry": run.held_out_bound,
+            "held_out_bound_difference": found.difference(run, "held_out_bound"),
+            "median_gradient_error": run.error,
+            "cpu_time_s": run.cpu_seconds,
+            "cpu_time_to_nine_tenths_s": found.seconds_to_target(run),
+            "steps_unsolved": run.unsolved,
+            "steps_fallen_back": run.fell_back,
+            "steps_unconverged": run.unconverged,
+        }
+        for found in contests(study)
+        for name, runs in found.runs.items()
+        for run in runs
+    ]
+
+
+def _largest(study: Study) -> Contest | None:
+    return max(contests(study), key=lambda found: len(found.runs), default=None)
+
+
+def _strip(axes: Axes, row: int, values: np.ndarray, colour: str, marker: str) -> None:
+    """Draws one estimator's values, side by side in their order, with their mean; a cross where there is none."""
+    places = row + 0.16 * np.linspace(-1, 1, len(values)) if len(values) > 1 else np.array([float(row)])
+    known = np.isfinite(values)
+    axes.plot(values[known], places[known], marker, color=colour, markersize=4, alpha=0.85, zorder=3)
+    if known.any():
+        axes.plot([values[known].mean()] * 2, [row - 0.32, row + 0.32], color=colour, linewidth=2, zorder=2)
+    for place in places[~known]:
+        axes.plot(1, place, "x", color=INK, markersize=4, transform=axes.get_yaxis_transform(), clip_on=False, zorder=3)
+
+
+def _errors(axes: Axes, found: Contest, names: list[str]) -> None:
+    """Draws the relative error of the gradients by epoch: median over seeds, and range."""
+    drawn = []
+    for k, name in enumerate(names):
+        judged = [{epoch: max(error, _FLOOR) for epoch, _, error, _ in run.judged} for run in found.runs[name]]
+        epochs = sorted(set.intersection(*map(set, judged))) if judged else []
+        if not epochs:
+            continue
+        errors = np.array([[own[epoch] for epoch in epochs] for own in judged])
+        colour, marker = look(k)
+        middle = np.median(errors, axis=0)
+        axes.fill_between(epochs, errors.min(0), errors.max(0), color=colour, alpha=0.15, linewidth=0)
+        axes.plot(epochs, middle, color=colour, marker=marker, markersize=4, linewidth=1.2, label=plain(name))
+        drawn += list(errors.ravel())
+    logarithmic(axes, "y", drawn)
+    axes.set(xlabel="epoch", ylabel="relative error (1)")
+    axes.set_title("Gradient of each step, beside a converged one at the same parameters", pad=8)
+    if drawn:
+        axes.legend(loc="center left", fontsize=7, ncols=2, labelcolor=INK, handlelength=1.4, columnspacing=1.0)
+
+
+def _spread(values: np.ndarray) -> str:
+    if not values.size:
+        return listed([])
+    return f"{number(float(values.mean()))} ({number(float(values.min()))} to {number(float(values.max()))})"
+
+
+def applies(study: Study) -> bool:
+    """Returns whether a model was learnt by two estimators or more."""
+    return bool(contests(study))

@@ -1,0 +1,136 @@
+"""The tables of one model learnt by several estimators: a row an estimator, and a row a run."""
+
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+
+from slds_core.report.formats import NOTHING, plain, relative, short
+from slds_core.report.page import Page
+from slds_core.report.tables import Column, Table, text
+from slds_core.report.trainings import Contest, Training, contests, label
+
+
+@dataclass(frozen=True)
+class EstimatorRow:
+    """All runs of one estimator."""
+
+    contest: Contest
+    estimator: str
+    runs: list[Training]
+    stopped: int
+
+    def mean(self, quantity: str) -> float | None:
+        """Returns the mean over seeds of a quantity of its runs."""
+        return _mean(np.array([getattr(run, quantity) for run in self.runs], float))
+
+    def shift(self, quantity: str) -> str:
+        """Returns mean and range over seeds of the differences from the reference, nothing of the reference itself."""
+        found = self.contest.differences(self.estimator, quantity)
+        if self.estimator == self.contest.reference or not found.size:
+            return ""
+        return f"{short(float(found.mean()))} ({short(float(found.min()))} to {short(float(found.max()))})"
+
+    @property
+    def target(self) -> str:
+        """How long it took to nine tenths of what the best run gained: mean over those runs that got there, and how many did."""
+        found = np.array([self.contest.seconds_to_target(run) for run in self.runs])
+        there = np.isfinite(found)
+        mean = short(float(found[there].mean())) if there.any() else NOTHING
+        return f"{mean} ({there.sum()} of {len(found)})"
+
+
+@dataclass(frozen=True)
+class RunRow:
+    """One run."""
+
+    contest: Contest
+    run: Training
+
+
+def tables(page: Page) -> list[tuple[Table, Table]]:
+    """Returns for each model that two estimators or more have learnt a table of estimators and one of runs."""
+    stopped = [
+        label(name, int(setting.parameters.get("seed", 0)))
+        for name, setting in (page.study.configuration.models.items() if page.study.configuration else ())
+        if (absence := page.results[name].absent.get(("model", name))) is not None and absence.state == "failed"
+    ]
+    found = []
+    for number, contest in enumerate(contests(page.results)):
+        rows = [EstimatorRow(contest, name, runs, stopped.count(name)) for name, runs in contest.runs.items()]
+        runs = [RunRow(contest, run) for own in contest.runs.values() for run in own]
+        end = f"-{number + 1}" if number else ""
+        words = f"Estimators by the models that they train; differences from {contest.reference} are seed by seed, mean and range"
+        found.append(
+            (
+                Table(f"estimators{end}", words, ESTIMATORS, rows),
+                Table(f"runs{end}", "Each training", RUNS, runs),
+            )
+        )
+    return found
+
+
+def _mean(values: np.ndarray) -> float | None:
+    known = values[np.isfinite(values)]
+    return float(known.mean()) if known.size else None
+
+
+def _known(value: float) -> float | None:
+    return value if np.isfinite(value) else None
+
+
+def _share(title: str, meaning: str, quantity: str) -> tuple[Column, Column]:
+    """Returns a share of the steps as a column of both tables."""
+    return (
+        Column(title, meaning, lambda row: row.mean(quantity), relative),
+        Column(title, meaning, lambda row: getattr(row.run, quantity), relative),
+    )
+
+
+_BOUND = partial(plain, digits=5)
+
+_SHARES = [
+    _share("unsolved", "share of the steps whose gradient its estimator did not solve, or replaced", "unsolved"),
+    _share("fell back", "share of the steps whose gradient its estimator replaced by one step", "fell_back"),
+    _share("unconverged", "share of the steps whose inference ended before it converged", "unconverged"),
+]
+
+ESTIMATORS: list[Column] = [
+    text("trained by", "the models' name without the seed", lambda row: row.estimator),
+    Column("runs", "seeds", lambda row: len(row.runs)),
+    Column("stopped", "trainings that ended in an error; their reasons are below", lambda row: row.stopped),
+    Column("bound", "after the last epoch, inference converged, mean over seeds", lambda row: row.mean("bound"), _BOUND, "nat an entry"),
+    text("difference", "of the bound from the reference's at the same seed", lambda row: row.shift("bound"), units="nat an entry"),
+    Column("held out", "bound on sequences held out, mean over seeds", lambda row: row.mean("held_out_bound"), _BOUND, "nat an entry"),
+    text("difference held out", "of that bound, likewise", lambda row: row.shift("held_out_bound"), units="nat an entry"),
+    Column("gradient error", "relative, median over the epochs judged, mean over seeds", lambda row: row.mean("error"), relative),
+    Column("processor time", "of all epochs, compilation apart, mean over seeds", lambda row: row.mean("cpu_seconds"), short, "s"),
+    text(
+        "to nine tenths",
+        "processor time until nine tenths of what the best run at the same seed gained over the warm start, and how many runs got there",
+        lambda row: row.target,
+        units="s",
+    ),
+    *(column for column, _ in _SHARES),
+]  # fmt: skip
+
+RUNS: list[Column] = [
+    text("model", "name in the configuration", lambda row: row.run.model),
+    Column("seed", "of clustering, network and batches", lambda row: row.run.seed),
+    Column("epochs", "passes over the data", lambda row: row.run.epochs),
+    Column("bound", "after the last epoch, inference converged", lambda row: _known(row.run.bound), _BOUND, "nat an entry"),
+    Column(
+        "difference",
+        "from the reference's run at the same seed",
+        lambda row: _known(row.contest.difference(row.run, "bound")),
+        short,
+        "nat an entry",
+    ),
+    Column("held out", "bound on sequences held out", lambda row: _known(row.run.held_out_bound), _BOUND, "nat an entry"),
+    Column("gradient error", "relative, median over the epochs judged", lambda row: _known(row.run.error), relative),
+    Column("states used", "exponential of the entropy of the states' use", lambda row: _known(row.run.effective_states), short),
+    Column("time", "of all epochs, compilation apart", lambda row: row.run.seconds, short, "s"),
+    Column("processor time", "likewise", lambda row: row.run.cpu_seconds, short, "s"),
+    Column("to nine tenths", "as above", lambda row: _known(row.contest.seconds_to_target(row.run)), short, "s"),
+    *(column for _, column in _SHARES),
+]  # fmt: skip

@@ -1,0 +1,161 @@
+"""Trainings of one model by several estimators: what each run ended with, and each beside the best gradient's run at the same seed."""
+
+import json
+import math
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+import xarray as xr
+
+from slds_core.report.load import ModelResults, settings
+
+_MAY_DIFFER = frozenset({"gradient", "inference", "start", "seed", "epochs", "judge"})
+_REACHED = 0.9  # of what the best run at the same seed gained over the warm start
+
+Study = dict[str, ModelResults]
+
+
+@dataclass(frozen=True)
+class Training:
+    """One run's last checkpoint. Unknown numbers are NaN."""
+
+    model: str
+    estimator: str  # the model's name without its seed
+    seed: int
+    epochs: int
+    bound: float  # inference converged, nats an observed entry; so are the next three
+    held_out_bound: float
+    judged: tuple[tuple[int, float, float, float], ...]  # epoch, processor seconds before it, gradient's error, bound
+    seconds: float
+    cpu_seconds: float
+    unsolved: float  # share of the steps; so are the next two
+    fell_back: float
+    unconverged: float
+    effective_states: float
+
+    @property
+    def error(self) -> float:
+        """The median of its gradients' errors."""
+        found = [error for _, _, error, _ in self.judged if math.isfinite(error)]
+        return float(np.median(found)) if found else math.nan
+
+    def seconds_to(self, bound: float) -> float:
+        """Returns the processor time until a bound was reached, interpolated between judgements; NaN where it was not."""
+        path = [(before, value) for _, before, _, value in self.judged] + [(self.cpu_seconds, self.bound)]
+        if path[0][1] >= bound:
+            return path[0][0]
+        for (earlier, low), (later, high) in pairwise(path):
+            if low < bound <= high:
+                return earlier + (later - earlier) * (bound - low) / (high - low)
+        return math.nan
+
+
+@dataclass(frozen=True)
+class Contest:
+    """All trainings of one model on one data set, by estimator: the first, which others are set beside, has the most accurate gradients."""
+
+    runs: dict[str, list[Training]]
+
+    @property
+    def reference(self) -> str:
+        """The first."""
+        return next(iter(self.runs))
+
+    def difference(self, run: Training, quantity: str) -> float:
+        """Returns a run's quantity less that of the reference's run at the same seed; NaN where there is none."""
+        beside = next((other for other in self.runs[self.reference] if other.seed == run.seed), None)
+        return math.nan if beside is None else getattr(run, quantity) - getattr(beside, quantity)
+
+    def differences(self, estimator: str, quantity: str) -> np.ndarray:
+        """Returns the known ones of all its runs."""
+        found = np.array([self.difference(run, quantity) for run in self.runs[estimator]])
+        return found[np.isfinite(found)]
+
+    def seconds_to_target(self, run: Training) -> float:
+        """Returns the processor time until nine tenths of what the best run at the same seed gained; NaN where it never gained that."""
+        rivals = [other for runs in self.runs.values() for other in runs if other.seed == run.seed and other.judged]
+        best = max((other.bound for other in rivals if math.isfinite(other.bound)), default=math.nan)
+        if not run.judged or not math.isfinite(best):
+            return math.nan
+        warm = run.judged[0][3]
+        return run.seconds_to(warm + _REACHED * (best - warm))
+
+
+def contests(study: Study) -> list[Contest]:
+    """Returns what was learnt by two estimators or more, from the same data and warm starts."""
+    classes: dict[str, dict[tuple[str, int], Training]] = {}
+    for name, found in study.items():
+        if found.model is None or "training_final_bound" not in found.model or not found.model.sizes.get("epoch"):
+            continue
+        said = settings(found.model)
+        same = {key: value for key, value in said["parameters"].items() if key not in _MAY_DIFFER}
+        run = _training(name, found.model, said["parameters"])
+        runs = classes.setdefault(json.dumps([said["plugin"], same], sort_keys=True), {})
+        last = runs.get((run.estimator, run.seed))
+        if last is None or last.epochs < run.epochs:
+            runs[run.estimator, run.seed] = run
+    found = []
+    for runs in classes.values():
+        by_estimator: dict[str, list[Training]] = {}
+        for run in sorted(runs.values(), key=lambda run: run.seed):
+            by_estimator.setdefault(run.estimator, []).append(run)
+        if len(by_estimator) > 1:
+            order = sorted(by_estimator, key=lambda name: _accuracy(by_estimator[name]))
+            found.append(Contest({name: by_estimator[name] for name in order}))
+    return found
+
+
+def label(model: str, seed: int) -> str:
+    """Returns a model's name without the seed that a list of them gave it."""
+    for end in (f"_seed_{seed}", f"_{seed}"):
+        if model.endswith(end) and model != end:
+            return model.removesuffix(end)
+    return model
+
+
+def _accuracy(runs: list[Training]) -> float:
+    errors = [run.error for run in runs if math.isfinite(run.error)]
+    return float(np.median(errors)) if errors else math.inf
+
+
+def _training(name: str, model: xr.Dataset, parameters: dict) -> Training:
+    def scalar(key: str) -> float:
+        return float(model[f"training_{key}"]) if f"training_{key}" in model else math.nan
+
+    def series(key: str) -> np.ndarray:
+        epochs = model.sizes["epoch"]
+        return model[f"training_{key}"].values if f"training_{key}" in model else np.full(epochs, np.nan)
+
+    cpu = series("cpu_seconds")
+    before = np.concatenate([[0.0], np.cumsum(cpu)])
+    errors, bounds = series("gradient_error"), series("converged_bound")
+    epochs = model.sizes["epoch"]
+    batch = parameters.get("batch") or model.sizes.get("sequence", 1)
+    steps = epochs * math.ceil(model.sizes.get("sequence", 1) / batch)
+    seed = int(parameters.get("seed", 0))
+    return Training(
+        model=name,
+        estimator=label(name, seed),
+        seed=seed,
+        epochs=epochs,
+        bound=scalar("final_bound"),
+        held_out_bound=_held_out_bound(model),
+        judged=tuple(
+            (k, float(before[k]), float(errors[k]), float(bounds[k])) for k in range(epochs) if np.isfinite(bounds[k])
+        ),
+        seconds=float(series("seconds").sum()),
+        cpu_seconds=float(cpu.sum()),
+        unsolved=float(series("unsolved").sum()) / steps,
+        fell_back=float(series("fell_back").sum()) / steps,
+        unconverged=float(series("unconverged").sum()) / steps,
+        effective_states=float(series("effective_states")[-1]),
+    )
+
+
+def _held_out_bound(model: xr.Dataset) -> float:
+    """Returns the bound on sequences held out, of the model and not of a baseline beside it."""
+    if "training_held_out_bound" not in model:
+        return math.nan
+    methods = [str(name) for name in model["training_method"].values]
+    return float(model["training_held_out_bound"].values[methods.index("model")])

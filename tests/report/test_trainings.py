@@ -1,0 +1,161 @@
+"""One model learnt by several estimators: what is set beside what, with numbers worked out by hand."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+import xarray as xr
+from matplotlib.figure import Figure
+
+from slds_core.report.figures.catalogue import TRAININGS
+from slds_core.report.load import ModelResults
+from slds_core.report.render import write_report
+from slds_core.report.sections.contest import ESTIMATORS, RUNS, EstimatorRow, RunRow
+from slds_core.report.svg import render_svg
+from slds_core.report.trainings import contests, label
+from slds_core.study import store
+
+KIND = TRAININGS["estimators"]
+
+
+def learnt(
+    name, *, gradient, final, held_out=math.nan, error=0.1, bounds=(), epochs=4, seed=0, unsolved=0, **parameters
+):
+    """A model's dataset after ``epochs`` epochs of two steps and one second each, judged at every other epoch."""
+    judged = np.full(epochs, np.nan)
+    judged[: 2 * len(bounds) : 2] = bounds
+    errors = np.where(np.isfinite(judged), error, np.nan)
+    series = {"cpu_seconds": np.ones(epochs), "seconds": np.full(epochs, 2.0)}
+    series |= {"gradient_error": errors, "converged_bound": judged, "effective_states": np.full(epochs, 1.5)}
+    series |= {key: np.zeros(epochs) for key in ("fell_back", "unconverged")}
+    series |= {"unsolved": np.full(epochs, float(unsolved)), "bound": np.full(epochs, final - 0.01)}
+    variables = {f"training_{key}": ("epoch", values) for key, values in series.items()}
+    variables |= {"training_final_bound": ((), final), "training_method": ("method", ["hmm", "model"])}
+    variables |= {"training_held_out_bound": ("method", [5.0, held_out]), "length": ("sequence", [9, 9, 9, 9])}
+    said = {"gradient": gradient, "seed": seed, "epochs": epochs, "batch": 2, "data": "macrodata"} | parameters
+    dataset = xr.Dataset(variables)
+    dataset.attrs = {"settings": json.dumps({"plugin": "svae", "parameters": said})}
+    return name, ModelResults(name, model=dataset)
+
+
+@pytest.fixture
+def study():
+    return dict(
+        [
+            learnt("one_step_0", gradient="one_step", final=-1.2, held_out=-2.0, bounds=(-2.0, -1.6), seed=0),
+            learnt(
+                "one_step_1", gradient="one_step", final=-1.5, held_out=-2.0, bounds=(-2.0, -1.7), seed=1, unsolved=1
+            ),
+            learnt("good_0", gradient="fisher_cg", final=-1.0, held_out=-1.9, error=0.0, bounds=(-2.0, -1.2), seed=0),
+            learnt("good_0_early", gradient="fisher_cg", final=-1.9, error=0.0, epochs=2, seed=0),
+            learnt("good_1", gradient="fisher_cg", final=-1.1, held_out=-1.8, error=0.0, bounds=(-2.0, -1.2), seed=1),
+            learnt("warm", gradient="fisher_cg", final=-2.0, epochs=0),
+            learnt("other", gradient="fisher_cg", final=-0.5, data="elsewhere"),
+        ]
+    )
+
+
+def test_what_differs_in_the_gradient_alone_is_set_side_by_side(study):
+    (found,) = contests({name: results for name, results in study.items() if name != "good_0_early"})
+    assert {name: [run.seed for run in runs] for name, runs in found.runs.items()} == {
+        "good": [0, 1],
+        "one_step": [0, 1],
+    }
+    assert found.reference == "good"  # the most accurate, not the first
+    np.testing.assert_allclose(found.differences("one_step", "bound"), [-0.2, -0.4])
+    np.testing.assert_allclose(
+        found.differences("one_step", "held_out_bound"), [-0.1, -0.2]
+    )  # the model's, not the HMM's
+    assert [run.unsolved for run in found.runs["one_step"]] == [0, 0.5]  # two steps an epoch, one of them unsolved
+
+
+def test_the_last_checkpoint_speaks_for_its_training(study):
+    study["good_0_early"].model.attrs["settings"] = (
+        study["good_0"].model.attrs["settings"].replace('"epochs": 4', '"epochs": 2')
+    )
+    early = study.pop("good_0_early")
+    for order in ({"good_0": early} | {"later_0": study["good_0"]}, {"later_0": study["good_0"]} | {"good_0": early}):
+        named = order | {"one_step_0": study["one_step_0"]}
+        runs = contests(named)[0].runs
+        assert [run.epochs for run in runs["later"]] == [4]
+
+
+def test_time_to_nine_tenths_is_interpolated(study):
+    """Seed 0: from -2.0 to the best, -1.0, the target is -1.1. The best has -1.2 after two seconds and -1.0 after four."""
+    found = contests(study)[0]
+    assert found.seconds_to_target(found.runs["good"][0]) == pytest.approx(3)
+    assert math.isnan(found.seconds_to_target(found.runs["one_step"][0]))
+    assert found.runs["good"][0].seconds_to(-2.0) == 0
+
+
+def test_labels_lose_the_seed_alone():
+    assert label("fisher_cg_3", 3) == "fisher_cg"
+    assert label("a_epochs_10_seed_3", 3) == "a_epochs_10"
+    assert label("unrolled_5", 3) == "unrolled_5"
+
+
+def test_the_figure_says_what_the_rows_say(study):
+    assert KIND.applies(study)
+    assert isinstance(KIND.draw(study), Figure)
+    words = KIND.describe(study)
+    assert words.startswith(
+        "good, whose gradients are the most accurate, ends at −1.05 (−1.1 to −1) nats an entry after 4 epochs"
+    )
+    assert (
+        "one_step: −0.3 (−0.4 to −0.2) from that, −0.15 (−0.2 to −0.1) on sequences held out; gradients off by 0.1."
+        in words
+    )
+    assert [row["bound_difference"] for row in KIND.table(study) if row["estimator"] == "one_step"] == pytest.approx(
+        [-0.2, -0.4]
+    )
+    assert not KIND.applies({"other": study["other"]})
+    assert KIND.draw({"other": study["other"]}) is None
+
+
+def test_runs_without_numbers_are_drawn_and_said():
+    study = dict(learnt(f"{name}_0", gradient=name, final=math.nan) for name in ("a", "b"))
+    assert render_svg(KIND.draw(study))
+    assert KIND.describe(study).endswith(".")
+    (found,) = contests(study)
+    rows = [EstimatorRow(found, name, runs, 0) for name, runs in found.runs.items()]
+    assert [column.cell(rows[1]).text for column in ESTIMATORS][3:6] == ["–", "", "–"]
+    assert RUNS[3].cell(RunRow(found, found.runs["b"][0])).text == "–"
+
+
+CONFIGURATION = """
+models:
+  one_step: {plugin: svae, data: macrodata, gradient: one_step, seed: [0, 1]}
+  good: {plugin: svae, data: macrodata, gradient: fisher_cg, seed: [0, 1]}
+inference: {converged: {plugin: newton_cg}}
+objective: {plugin: elbo}
+"""
+
+
+def test_the_page_shows_runs_and_what_stopped_them(study, tmp_path):
+    """One of the four trainings stopped: it is counted, and its reason is told."""
+    results = tmp_path / "results"
+    for name in ("one_step_0", "one_step_1", "good_0"):
+        dataset = study[name].model
+        said = json.loads(dataset.attrs["settings"])
+        attributes = {"model": name, "setting": name, "settings": said, "packages": {}}
+        store.write(described(dataset), results / name / "model.nc", "model", attributes)
+    log = results / "log" / "good_1" / "fit.log"
+    log.parent.mkdir(parents=True)
+    log.write_text("slds fit: training stopped: epoch 3, batch 0: the posterior held a NaN\n")
+    (tmp_path / "config.yaml").write_text(CONFIGURATION)
+    write_report([results], results / "report.html", "", None, configuration=[tmp_path / "config.yaml"])
+    page = (results / "report.html").read_text()
+    section = page.partition("One model, learnt with several gradients")[2]
+    assert section
+    estimators = section.partition("Estimators by the models that they train")[2].partition("</table>")[0]
+    rows = [row.partition("</tr>")[0] for row in estimators.partition("<tbody>")[2].split("<tr>")[1:]]
+    assert [row.partition('scope="row">')[2].partition("<")[0] for row in rows] == ["good", "one_step"]
+    assert "−0.2 (−0.2 to −0.2)" in rows[1]  # of seed 0, which both finished
+    assert "training stopped: epoch 3, batch 0: the posterior held a NaN" in section
+    assert [row.count(">1<") for row in rows] == [2, 0]  # one run, one stopped
+
+
+def described(dataset: xr.Dataset) -> xr.Dataset:
+    variables = {name: store.variable(value.dims, value.values, name) for name, value in dataset.variables.items()}
+    return xr.Dataset(variables)
