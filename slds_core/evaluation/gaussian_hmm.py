@@ -18,6 +18,8 @@ from slds_core.chains import hmm
 from slds_core.chains.hmm import HMMPotentials
 from slds_core.learning.batch import Batch
 
+_GAIN = 1e-9  # relative, of the density in a step: less is standing still
+
 
 class GaussianHMM(eqx.Module):
     """Initial and transition probabilities, and each state's Gaussian."""
@@ -75,7 +77,7 @@ def predict(model: GaussianHMM, batch: Batch) -> tuple[Array, Array]:
 
 
 def fit_hmm(
-    batch: Batch, states: int, *, prior: HMMPrior | None = None, seed: int = 0, restarts: int = 4, iterations: int = 200
+    batch: Batch, states: int, *, prior: HMMPrior | None = None, seed: int = 0, restarts: int = 4, iterations: int = 500
 ) -> GaussianHMM:
     """Returns the hidden Markov model with the highest posterior density, of several begun at k-means clusterings.
 
@@ -84,7 +86,7 @@ def fit_hmm(
         states: how many.
         prior: of all parameters; the default's stickiness is that of ``prior_factors``.
         seed, restarts: of the clusterings.
-        iterations: of expectation-maximisation, from each.
+        iterations: most of expectation-maximisation, from each; it ends where the density stands still.
 
     References:
         Bishop (2006), "Pattern Recognition and Machine Learning", §13.2.1; for missing entries Ghahramani and Jordan (1994),
@@ -95,11 +97,22 @@ def fit_hmm(
 
     @jax.jit
     def learn(model):
-        def iterate(model, _):
-            return maximise(explain(model, batch), batch, chosen, spread), None
+        def unfinished(carry):
+            _, density, before, steps = carry
+            return (steps < iterations) & ~(density - before <= _GAIN * abs(density))
 
-        model = jax.lax.scan(iterate, model, None, length=iterations)[0]
-        return model, explain(model, batch).log_likelihood + log_prior(model, chosen, spread)
+        def iterate(carry):
+            model, density, _, steps = carry
+            found = explain(model, batch)
+            return (
+                maximise(found, batch, chosen, spread),
+                found.log_likelihood + log_prior(model, chosen, spread),
+                density,
+                steps + 1,
+            )
+
+        least = jnp.asarray(-jnp.inf, batch.values.dtype)
+        return jax.lax.while_loop(unfinished, iterate, (model, least, least, 0))[:2]
 
     found = [learn(_begin(batch, states, np.random.default_rng([seed, number]))) for number in range(restarts)]
     return max(found, key=lambda result: float(np.nan_to_num(result[1], nan=-np.inf)))[0]
