@@ -34,6 +34,7 @@ class Judged:
     role: np.ndarray  # (T, channel)
     mean: dict[str, np.ndarray]  # by method, (T, channel)
     deviation: dict[str, np.ndarray]
+    labels: list[str]  # of the steps; empty where they have none
 
 
 def channels(model: xr.Dataset) -> list[str]:
@@ -89,6 +90,7 @@ def judged_sequences(results: ModelResults) -> list[Judged]:
         dict(zip(methods(model), model[f"training_held_out_{name}"].values, strict=True))
         for name in ("mean", "standard_deviation")
     )
+    labels = _padded(model, "training_judged_step_label", several=True)
     names = model["training_judged_name"].values if "training_judged_name" in model else [""] * len(values)
     found = []
     for number in range(len(values)):
@@ -102,6 +104,7 @@ def judged_sequences(results: ModelResults) -> list[Judged]:
                 role[number, cut],
                 {name: own[number, cut] for name, own in mean.items()},
                 {name: own[number, cut] for name, own in deviation.items()},
+                [] if labels is None else [str(label) for label in labels[number, cut]],
             )
         )
     return found

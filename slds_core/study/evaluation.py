@@ -99,6 +99,9 @@ def _held_out(split: Split, methods: dict[str, tuple[float, Prediction]]) -> Var
             found |= _scored(task, [scores(split, own, asked) for own in predictions], scale)
     if split.hidden.any():
         found |= _short(dict(zip(methods, (scores(split, own, split.hidden) for own in predictions), strict=True)))
+    if judged.labels:
+        labels = np.array([[*own, *[""] * (role.shape[1] - len(own))] for own in judged.labels])
+        found["training_judged_step_label"] = (_ASKED[:2], labels, "name of each step of each judged sequence", "1")
     if judged.names:
         found["training_judged_name"] = ("judged_sequence", list(judged.names), "name of each judged sequence", "1")
     return found

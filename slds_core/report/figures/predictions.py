@@ -6,7 +6,18 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from slds_core.report.figures.canvas import COLOURS, INK, QUIET, WIDTH, footnote, number, panel, plain, styled
+from slds_core.report.figures.canvas import (
+    COLOURS,
+    INK,
+    QUIET,
+    WIDTH,
+    footnote,
+    name_steps,
+    number,
+    panel,
+    plain,
+    styled,
+)
 from slds_core.report.learnt import FORECAST, IMPUTED, METHODS, TASKS, Judged, channels, judged_sequences, methods
 from slds_core.report.load import ModelResults
 
@@ -97,7 +108,7 @@ def _curves(found: Judged, names: list[str], window: tuple[int, int], note: str)
     figure = Figure(figsize=(WIDTH, 0.32 + len(names) * (row + 0.27) + 0.75))
     steps = np.arange(*window)
     for k, name in enumerate(names):
-        axes = panel(figure, _LEFT, 0.32 + k * (row + 0.27), WIDTH - _LEFT - 0.2, row)
+        axes = panel(figure, _LEFT, 0.32 + k * (row + 0.27), WIDTH - _LEFT - 0.35, row)
         value, role = (array[window[0] : window[1], k] for array in (found.values, found.role))
         mean, deviation = (own["model"][window[0] : window[1], k] for own in (found.mean, found.deviation))
         axes.fill_between(
@@ -105,7 +116,8 @@ def _curves(found: Judged, names: list[str], window: tuple[int, int], note: str)
         )
         axes.plot(steps, mean, color=COLOURS[0], linewidth=1.2, zorder=2)
         if "lds" in found.mean:
-            axes.plot(steps, found.mean["lds"][window[0] : window[1], k], "--", color=COLOURS[1], linewidth=1, zorder=2)
+            other = found.mean["lds"][window[0] : window[1], k]
+            axes.plot(steps[role >= IMPUTED], other[role >= IMPUTED], "x", color=COLOURS[1], markersize=3.5, zorder=5)
         axes.plot(steps[role == 1], value[role == 1], ".", color=QUIET, markersize=3, zorder=3)
         axes.plot(
             steps[role >= IMPUTED], value[role >= IMPUTED], "o", color=INK, fillstyle="none", markersize=4, zorder=4
@@ -114,7 +126,7 @@ def _curves(found: Judged, names: list[str], window: tuple[int, int], note: str)
         axes.set_xlim(window[0] - 0.5, window[1] - 0.5)
         axes.locator_params(axis="y", nbins=4)
         axes.tick_params(labelbottom=k == len(names) - 1)
-    axes.set_xlabel("time step")
+    name_steps(axes, found.labels, *window)
     footnote(figure, note)
     return figure
 
@@ -127,7 +139,7 @@ def _images(found: Judged, names: list[str], window: tuple[int, int], note: str)
     low, high = np.nanpercentile(found.values, [1, 99])
     limits = {"vmin": low, "vmax": high}
     for k, (name, values) in enumerate(shown.items()):
-        axes = panel(figure, _LEFT, 0.2 + k * (row + 0.12), WIDTH - _LEFT - 0.2, row)
+        axes = panel(figure, _LEFT, 0.2 + k * (row + 0.12), WIDTH - _LEFT - 0.35, row)
         cut = values[window[0] : window[1]].T
         extent = (window[0] - 0.5, window[1] - 0.5, len(names) - 0.5, -0.5)
         axes.imshow(cut, aspect="auto", cmap="cividis", interpolation="none", extent=extent, **limits)
@@ -136,7 +148,7 @@ def _images(found: Judged, names: list[str], window: tuple[int, int], note: str)
         axes.set_yticks([])
         axes.set_ylabel(plain(name), rotation=0, ha="right", va="center")
         axes.tick_params(labelbottom=k == len(shown) - 1)
-    axes.set_xlabel("time step")
+    name_steps(axes, found.labels, *window)
     footnote(figure, note)
     return figure
 
@@ -155,7 +167,7 @@ def _note(results: ModelResults, found: Judged, curves: bool) -> str:
         text = (
             f"Circles: held out, {what}; points: given. Line and band: this model's mean and two standard deviations."
         )
-        text += " Dashed: the LDS." if "lds" in found.mean else ""
+        text += " Crosses: the LDS." if "lds" in found.mean else ""
     else:
         text = f"Each channel is a row. Between the lines: held out, {what}."
     count = len(judged_sequences(results))

@@ -6,7 +6,19 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from slds_core.report.figures.canvas import COLOURS, INK, QUIET, WIDTH, footnote, listed, number, panel, plain, styled
+from slds_core.report.figures.canvas import (
+    COLOURS,
+    INK,
+    QUIET,
+    WIDTH,
+    footnote,
+    listed,
+    name_steps,
+    number,
+    panel,
+    plain,
+    styled,
+)
 from slds_core.report.learnt import Learnt, channels, learnt_sequences
 from slds_core.report.load import ModelResults
 
@@ -21,7 +33,7 @@ def regimes(results: ModelResults) -> Figure:
     found, names = _longest(results), _names(results)[:_CHANNELS]
     row, upper = 0.62, 0.9
     figure = Figure(figsize=(WIDTH, 0.3 + len(names) * (row + 0.24) + 0.22 + upper + 0.85))
-    width = WIDTH - _LEFT - 0.2
+    width = WIDTH - _LEFT - 0.35
     for k, name in enumerate(names):
         axes = panel(figure, _LEFT, 0.3 + k * (row + 0.24), width, row)
         _shade(axes, found)
@@ -34,7 +46,7 @@ def regimes(results: ModelResults) -> Figure:
     axes = panel(figure, _LEFT, 0.3 + len(names) * (row + 0.24) + 0.2, width, upper)
     _stack(axes, found)
     axes.set_xlim(-0.5, len(found.values) - 0.5)
-    _name_steps(axes, found)
+    name_steps(axes, found.labels, 0, len(found.values))
     axes.set_title("Probability of each state", pad=4)
     footnote(figure, _note(results, found))
     return figure
@@ -109,14 +121,6 @@ def _stack(axes: Axes, found: Learnt) -> None:
         for edge in (start - 0.5, stop - 0.5):
             axes.axvline(edge, color=INK, linewidth=0.7)
     axes.set(ylim=(0, 1), yticks=(0, 0.5, 1))
-
-
-def _name_steps(axes: Axes, found: Learnt) -> None:
-    if not found.labels:
-        axes.set_xlabel("time step")
-        return
-    ticks = np.unique(np.linspace(0, len(found.labels) - 1, 8).round().astype(int))
-    axes.set_xticks(ticks, [plain(found.labels[t]) for t in ticks])
 
 
 def _note(results: ModelResults, found: Learnt) -> str:
