@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from slds_core.report.figures.canvas import (
     INK,
@@ -43,9 +44,9 @@ def estimators(study: Study) -> Figure | None:
     figure = Figure(figsize=(WIDTH, 0.5 + height + 0.75 + 1.9 + 0.75))
     width = (WIDTH - left - 0.2 - 2 * 0.22) / 3
     strips: list[tuple[str, str, Callable[[Training], float]]] = [
-        ("Learnt from", "Δ bound (nat an entry)", lambda run: found.difference(run, "bound")),
-        ("Held out", "Δ bound (nat an entry)", lambda run: found.difference(run, "held_out_bound")),
-        ("Time to nine tenths", "processor time (s)", found.seconds_to_target),
+        ("Sequences learnt from", "Δ bound (nat an entry)", lambda run: found.difference(run, "bound")),
+        ("Sequences held out", "Δ bound (nat an entry)", lambda run: found.difference(run, "held_out_bound")),
+        ("Time to 9/10 of the gain", "processor time (s)", found.seconds_to_target),
     ]
     for k, (title, unit, value) in enumerate(strips):
         axes = panel(figure, left + k * (width + 0.22), 0.42, width, height)
@@ -70,7 +71,7 @@ def estimators(study: Study) -> Figure | None:
     footnote(
         figure,
         f"A dot is a seed, a bar its estimator's mean. Bounds are less that of {found.reference} at the same seed; "
-        f"a cross at the edge: never got there. Below: median and range over seeds.{shown}",
+        f"a cross at the edge: never got there. Below, in the same colours: median and range over seeds.{shown}",
     )
     return figure
 
@@ -147,13 +148,12 @@ def _errors(axes: Axes, found: Contest, names: list[str]) -> None:
         colour, marker = look(k)
         middle = np.median(errors, axis=0)
         axes.fill_between(epochs, errors.min(0), errors.max(0), color=colour, alpha=0.15, linewidth=0)
-        axes.plot(epochs, middle, color=colour, marker=marker, markersize=4, linewidth=1.2, label=plain(name))
+        axes.plot(epochs, middle, color=colour, marker=marker, markersize=4, linewidth=1.2)
         drawn += list(errors.ravel())
     logarithmic(axes, "y", drawn)
     axes.set(xlabel="epoch", ylabel="relative error (1)")
     axes.set_title("Gradient of each step, beside a converged one at the same parameters", pad=8)
-    if drawn:
-        axes.legend(loc="center left", fontsize=7, ncols=2, labelcolor=INK, handlelength=1.4, columnspacing=1.0)
+    axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
 
 
 def _spread(values: np.ndarray) -> str:
