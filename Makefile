@@ -3,6 +3,8 @@
 PYTHON ?= python3
 CORES ?= all
 BIN := .venv/bin
+# what is compiled at installation, by hatch_build.py
+KERNELS := hatch_build.py $(wildcard slds_core/chains/native/*.?pp) slds_core/chains/native/build.py
 
 # bytecode halves the start of every job, and some machines switch it off
 unexport PYTHONDONTWRITEBYTECODE
@@ -38,7 +40,7 @@ lint: .venv/dev.stamp
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bootstrap.txt
 	@touch $@
 
-.venv/%.stamp: requirements/%.txt pyproject.toml .venv/bin/uv
+.venv/%.stamp: requirements/%.txt pyproject.toml .venv/bin/uv $(KERNELS)
 	@echo "Installing the dependencies pinned in requirements/$*.txt"
 	VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/uv pip install --quiet --compile-bytecode --require-hashes -r requirements/$*.txt
 	VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/uv pip install --quiet --no-build-isolation --no-deps --editable .

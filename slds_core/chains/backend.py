@@ -1,24 +1,46 @@
-"""Which back end computes a chain: by name, or by platform."""
+"""Which back end computes a chain: by name, or by platform and availability."""
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Any, Literal, TypeVar
 
 import jax
+import jax.numpy as jnp
 
-Backend = Literal["scan", "associative"]
+from slds_core.chains import native
+
+Backend = Literal["native", "scan", "associative"]
+Potentials = TypeVar("Potentials")
 
 
-def choose(backend: str | None, available: Mapping) -> str:
-    """Returns the back end's name; without one, ``scan`` on CPU and ``associative`` elsewhere.
+def choose(backend: str | None, available: Mapping[str, Any], dtype: Any) -> str:
+    """Returns the back end's name; without one, ``native`` on a CPU (``scan`` where it is not available) and ``associative`` elsewhere.
 
-    On a CPU the associative scan does more work and compiles for much longer; on a GPU the sequential one is bound by the
+    On a CPU the associative scan does more work and compiles for much longer; on a GPU the sequential ones are bound by the
     launch of each step.
 
     Raises:
-        ValueError: the name is none of those available.
+        ValueError: the name is none of those available, or the native back end is asked for and cannot be used; says why.
     """
+    compiled = dtype in (jnp.float32, jnp.float64)
     if backend is None:
-        return "scan" if jax.default_backend() == "cpu" else "associative"
+        if jax.default_backend() != "cpu":
+            return "associative"
+        return "native" if compiled and native.available() else "scan"
     if backend not in available:
         raise ValueError(f"backend: expected one of {', '.join(available)}, found {backend!r}")
+    if backend == "native":
+        reason = native.why_not() if compiled else f"expected arrays of float32 or float64, found {dtype}"
+        if reason:
+            raise ValueError(f"backend: 'native' is not available: {reason}")
     return backend
+
+
+def description() -> str:
+    """Returns the platform and what computes chains on it by default: ``"cpu, native chains"``."""
+    return f"{jax.default_backend()}, {choose(None, {}, jnp.float32)} chains"
+
+
+def promote(potentials: Potentials) -> Potentials:
+    """Returns the arrays in the one floating-point precision that JAX promotes them to together."""
+    dtype = jnp.result_type(float, *jax.tree.leaves(potentials))
+    return jax.tree.map(lambda array: jnp.asarray(array, dtype), potentials)

@@ -57,7 +57,7 @@ def provenance(stage: str, *, settings: dict[str, Any], precision: str, backend:
         stage: ``"model"``, ``"inference"``, ``"residual"``, ``"gradient"``, ``"comparison"`` or ``"report"``.
         settings: the slice of the configuration that the stage ran with.
         precision: ``"float32"`` or ``"float64"``.
-        backend: JAX's platform, ``"cpu"`` or ``"gpu"``; ``"none"`` where JAX took no part.
+        backend: JAX's platform and what computes the chains, ``"cpu, native chains"``; ``"none"`` where JAX took no part.
     """
     return {
         "settings": settings,

@@ -14,7 +14,7 @@ PACKAGE = Path(__file__).parent.parent
 
 
 def closure(start: Path, *roots: Path) -> list[Path]:
-    """Returns the files below the roots that ``start`` imports, itself and the packages' own files included, sorted.
+    """Returns the files below the roots that ``start`` imports, itself and the packages' own files and C++ sources included, sorted.
 
     Args:
         start: a Python file.
@@ -27,7 +27,10 @@ def closure(start: Path, *roots: Path) -> list[Path]:
         path = waiting.pop()
         if path not in found:
             found.add(path)
-            waiting += _imported(path, places)
+            if path.suffix == ".py":
+                waiting += _imported(path, places)
+            if path.name == "__init__.py":  # what a package's compiled part is made of
+                waiting += path.parent.glob("*.[ch]pp")
     return sorted(found)
 
 

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import oracles
 import pytest
+from backends import BACKENDS, NATIVE, native
 from jax.flatten_util import ravel_pytree
 from problems import as_jax, direction_like, gaussian_chain, positive_definite
 from tolerances import EPS, assert_close, ravel
@@ -17,11 +18,14 @@ from slds_core.chains.gaussian import GaussianPotentials
 # 13: beyond the fused arithmetic, by Cholesky factors. The associative back end is slow to compile: fewer sizes.
 SIZES = [("scan", time, latent) for time in (1, 2, 3, 6) for latent in (1, 2, 3)] + [("scan", 3, 13)]
 SIZES += [("associative", time, latent) for time, latent in ((1, 2), (2, 1), (3, 3), (6, 2), (3, 13))]
+# every size that the kernels are compiled for, and some between
+SIZES += [native(3, latent) for latent in (1, 2, 3, 4, 5, 6, 7, 8, 10, 13)]
+SIZES += [native(*size) for size in ((1, 2), (1, 7), (2, 3), (6, 3), (2, 16), (2, 20))]
 
 # The precisions have condition numbers of about 10 to 100, which is what they may cost over some dozen operations a step.
 ULPS = 500
 
-both_backends = pytest.mark.parametrize("backend", ["scan", "associative"])
+each_backend = pytest.mark.parametrize("backend", BACKENDS)
 
 
 @partial(jax.jit, static_argnums=1)
@@ -62,7 +66,7 @@ def test_dense_joint(backend, time, latent):
     assert_close(ravel(change.statistics), fisher @ ravel(direction), ulps=ULPS)
 
 
-@both_backends
+@each_backend
 def test_missing_steps(backend):
     potentials = gaussian_chain(7, 2, seed=3, missing=(2, 3, 4, 6))
     joint = oracles.joint_gaussian(potentials)
@@ -73,15 +77,15 @@ def test_missing_steps(backend):
 
 @pytest.mark.parametrize("seed", [0, 1])
 @pytest.mark.parametrize(("time", "latent"), [(1, 2), (2, 3), (8, 2), (25, 4)])
-def test_backends_agree(time, latent, seed):
+@pytest.mark.parametrize("backend", [NATIVE, "associative"])
+def test_backends_agree(time, latent, seed, backend):
     potentials = gaussian_chain(time, latent, seed)
     direction = direction_like(potentials, seed + 1)
+    found, scan = (product(potentials, direction, name) for name in (backend, "scan"))
+    assert_close(found, scan, ulps=2 * ULPS)
 
-    scan, associative = (product(potentials, direction, backend) for backend in ("scan", "associative"))
-    assert_close(associative, scan, ulps=2 * ULPS)
 
-
-@both_backends
+@each_backend
 @pytest.mark.parametrize(("time", "latent"), [(1, 1), (3, 2)])
 def test_gradient_of_log_partition(time, latent, backend):
     potentials = gaussian_chain(time, latent, seed=1)
@@ -101,7 +105,7 @@ def test_gradient_of_log_partition(time, latent, backend):
     )
 
 
-@both_backends
+@each_backend
 @pytest.mark.parametrize(("time", "latent"), [(4, 2), (3, 13)])
 def test_reverse_mode_is_the_fisher_product(time, latent, backend):
     potentials = gaussian_chain(time, latent, seed=2 * time + latent)
@@ -116,7 +120,7 @@ def test_reverse_mode_is_the_fisher_product(time, latent, backend):
     assert_close(ravel(reverse(potentials, direction)), fisher @ ravel(direction), ulps=ULPS)
 
 
-@both_backends
+@each_backend
 @pytest.mark.parametrize(("time", "latent"), [(1, 2), (4, 2)])
 def test_fisher_matrix_is_a_covariance(time, latent, backend):
     potentials = gaussian_chain(time, latent, seed=7)
@@ -129,7 +133,7 @@ def test_fisher_matrix_is_a_covariance(time, latent, backend):
     assert np.min(np.linalg.eigvalsh(fisher + fisher.T)) > -ULPS * EPS * scale
 
 
-@both_backends
+@each_backend
 def test_hessian_in_the_linear_potentials_is_the_covariance(backend):
     potentials = gaussian_chain(4, 2)
 
@@ -140,7 +144,7 @@ def test_hessian_in_the_linear_potentials_is_the_covariance(backend):
     assert_close(hessian, oracles.joint_gaussian(potentials).covariance, ulps=ULPS)
 
 
-@both_backends
+@each_backend
 def test_second_derivative_of_statistics(backend):
     """The derivative of a Fisher product, against central differences of that product."""
     potentials = gaussian_chain(4, 2, seed=4)
@@ -159,7 +163,7 @@ def test_second_derivative_of_statistics(backend):
     assert_close(ravel(actual), expected, ulps=200 * EPS ** (-1 / 3))
 
 
-@both_backends
+@each_backend
 def test_vmap_and_jit_compose_with_derivatives(backend):
     chains = [gaussian_chain(3, 2, seed) for seed in range(3)]
     directions = [direction_like(chain, seed) for seed, chain in enumerate(chains)]
@@ -184,7 +188,7 @@ def indefinite(where, latent):
     return GaussianPotentials(potentials.quadratic.at[step].multiply(-1), potentials.cross, potentials.linear)
 
 
-@both_backends
+@each_backend
 @pytest.mark.parametrize("latent", [2, 13])
 @pytest.mark.parametrize("where", ["first", "middle", "last", "cross"])
 def test_indefinite_precision_is_nan_everywhere(where, latent, backend):
@@ -192,7 +196,7 @@ def test_indefinite_precision_is_nan_everywhere(where, latent, backend):
     assert np.all(np.isnan(ravel(product(potentials, direction_like(potentials, 0), backend))))
 
 
-@both_backends
+@each_backend
 def test_singular_precision_is_nan(backend):
     potentials = jax.tree.map(jnp.zeros_like, gaussian_chain(2, 2))
     assert np.all(np.isnan(ravel(smooth(potentials, backend))))
@@ -265,5 +269,5 @@ def test_wrong_shapes_are_named(name, shapes):
 
 
 def test_unknown_backend():
-    with pytest.raises(ValueError, match="backend: expected one of scan, associative, found 'quantum'"):
+    with pytest.raises(ValueError, match="backend: expected one of native, scan, associative, found 'quantum'"):
         gaussian.smooth(gaussian_chain(2, 1), backend="quantum")

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import oracles
 import pytest
+from backends import BACKENDS, NATIVE, native
 from jax.flatten_util import ravel_pytree
 from problems import direction_like, discrete_chain
 from tolerances import EPS, assert_close, ravel
@@ -17,11 +18,14 @@ from slds_core.chains.hmm import HMMPotentials, HMMStatistics
 
 SIZES = [("scan", time, state) for time in (1, 2, 4) for state in (1, 2, 3)]
 SIZES += [("associative", time, state) for time, state in ((1, 2), (2, 3), (4, 1), (4, 3))]  # slower to compile
+SIZES += [native(time, state) for time in (1, 2, 4) for state in (1, 2, 3)] + [
+    native(3, state) for state in (4, 5, 7, 8)
+]
 
 # Sums of at most a dozen terms of order one, over a few steps.
 ULPS = 100
 
-both_backends = pytest.mark.parametrize("backend", ["scan", "associative"])
+each_backend = pytest.mark.parametrize("backend", BACKENDS)
 both_kinds = pytest.mark.parametrize("varying", [False, True], ids=["shared", "varying"])
 
 
@@ -60,7 +64,7 @@ def test_enumeration(backend, time, state, varying):
 
 
 @both_kinds
-@both_backends
+@each_backend
 def test_fisher_matrix_is_a_covariance(backend, varying):
     potentials = discrete_chain(4, 3, seed=1, varying=varying)
     flat, unravel = ravel_pytree(potentials)
@@ -71,7 +75,7 @@ def test_fisher_matrix_is_a_covariance(backend, varying):
     assert np.min(np.linalg.eigvalsh(fisher + fisher.T)) > -ULPS * EPS
 
 
-@both_backends
+@each_backend
 def test_gradient_of_log_partition(backend):
     potentials = discrete_chain(4, 3, seed=2)
     gradient = jax.grad(lambda p: smooth(p, backend).log_partition)(potentials)
@@ -87,7 +91,7 @@ def test_gradient_of_log_partition(backend):
     assert float(up - down) / (2 * h) == pytest.approx(slope, rel=0, abs=50 * EPS ** (2 / 3))
 
 
-@both_backends
+@each_backend
 def test_second_derivative_of_statistics(backend):
     """The derivative of a Fisher product, against central differences of that product."""
     potentials = discrete_chain(4, 2, seed=4)
@@ -105,7 +109,7 @@ def test_second_derivative_of_statistics(backend):
 
 
 @both_kinds
-@both_backends
+@each_backend
 def test_no_steps(backend, varying):
     potentials = discrete_chain(0, 3, varying=varying)
     posterior, change = product(potentials, direction_like(potentials, 0), backend)
@@ -116,7 +120,7 @@ def test_no_steps(backend, varying):
 
 
 @both_kinds
-@both_backends
+@each_backend
 def test_forbidden_states_and_transitions(backend, varying):
     """Left-to-right, and one state forbidden at one step: no NaN, neither in values nor in derivatives."""
     potentials = discrete_chain(4, 3, seed=6, varying=varying)
@@ -147,7 +151,7 @@ def test_forbidden_states_and_transitions(backend, varying):
 
 
 @both_kinds
-@both_backends
+@each_backend
 @pytest.mark.parametrize("seed", range(3))
 def test_extreme_potentials(seed, backend, varying):
     """Hundreds of nats: probabilities of 1e-300 and odds beyond floating point."""
@@ -161,16 +165,17 @@ def test_extreme_potentials(seed, backend, varying):
 
 
 @both_kinds
-@pytest.mark.parametrize(("time", "state"), [(1, 2), (2, 3), (8, 2), (25, 4)])
-def test_backends_agree(time, state, varying):
+@pytest.mark.parametrize(("time", "state"), [(1, 2), (2, 3), (8, 2), (25, 4), (25, 10), (25, 17)])
+@pytest.mark.parametrize("backend", [NATIVE, "associative"])
+def test_backends_agree(time, state, varying, backend):
     potentials = discrete_chain(time, state, seed=3, varying=varying, spread=3.0)
     direction = direction_like(potentials, 4)
-    scan, associative = (product(potentials, direction, backend) for backend in ("scan", "associative"))
-    assert_close(associative[0], scan[0], ulps=2 * ULPS)
-    assert_close(ravel(associative[1]), ravel(scan[1]), ulps=2 * ULPS)  # changes are differences: one scale for all
+    found, scan = (product(potentials, direction, name) for name in (backend, "scan"))
+    assert_close(found[0], scan[0], ulps=2 * ULPS)
+    assert_close(ravel(found[1]), ravel(scan[1]), ulps=2 * ULPS)  # changes are differences: one scale for all
 
 
-@both_backends
+@each_backend
 def test_vmap_and_jit_compose_with_derivatives(backend):
     chains = [discrete_chain(3, 2, seed) for seed in range(3)]
     directions = [direction_like(chain, seed) for seed, chain in enumerate(chains)]
@@ -182,8 +187,9 @@ def test_vmap_and_jit_compose_with_derivatives(backend):
     assert_close(shared, stack([along(chains[0], d) for d in directions]), ulps=ULPS, scale=1)
 
 
+@pytest.mark.parametrize("backend", [NATIVE, "scan"])
 @pytest.mark.parametrize("what", ["value", "gradient", "fisher"])
-def test_scan_stores_no_matrix_a_step(what):
+def test_no_matrix_a_step_is_stored(what, backend):
     """With shared transitions no array of the program, derivatives included, has ``time × state²`` entries."""
     time, state = 101, 5
     potentials = discrete_chain(time, state)
@@ -200,7 +206,7 @@ def test_scan_stores_no_matrix_a_step(what):
         shapes = re.findall(r"tensor<((?:\d+x)+)\w+>", text)
         return max(int(np.prod([int(n) for n in shape.split("x")[:-1]])) for shape in shapes)
 
-    assert largest("scan") == time * state
+    assert largest(backend) == time * state
     assert largest("associative") >= (time - 1) * state**2  # the measure sees what it should
 
 
@@ -221,5 +227,5 @@ def test_wrong_shapes_are_named(name, shapes):
 
 
 def test_unknown_backend():
-    with pytest.raises(ValueError, match="backend: expected one of scan, associative, found 'quantum'"):
+    with pytest.raises(ValueError, match="backend: expected one of native, scan, associative, found 'quantum'"):
         hmm.smooth(discrete_chain(2, 2), backend="quantum")

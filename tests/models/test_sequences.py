@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import oracles
 import pytest
+from backends import native
 from problems import as_jax, direction_like, slds
 from tolerances import DTYPE, EPS, assert_close, ravel
 
@@ -70,7 +71,8 @@ TRANSITIONS = tuple(length - 1 for length in LENGTHS)
 
 
 @pytest.mark.parametrize(
-    ("backend", "lengths"), [("scan", LENGTHS), ("associative", LENGTHS), ("scan", (4, 4)), ("scan", (1, 1))]
+    ("backend", "lengths"),
+    [native(LENGTHS), native((4, 4)), ("scan", LENGTHS), ("associative", LENGTHS), ("scan", (4, 4)), ("scan", (1, 1))],
 )
 def test_a_sweep_is_that_of_each_sequence_alone(backend, lengths):
     problem = SLDSSequences(lengths, backend)

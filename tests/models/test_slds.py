@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import oracles
 import pytest
+from backends import native
 from problems import direction_like, slds
 from tolerances import EPS, assert_close, ravel
 
@@ -33,7 +34,12 @@ ascend = jax.jit(lambda potentials, start: coordinate_ascent(SLDS(), potentials,
 
 @pytest.mark.parametrize(
     ("backend", "time", "latent", "state", "missing"),
-    [*(("scan", *size) for size in SIZES), ("associative", 1, 2, 3, ()), ("associative", 5, 2, 3, (1, 4))],
+    [
+        *(("scan", *size) for size in SIZES),
+        *(native(*size) for size in SIZES),
+        ("associative", 1, 2, 3, ()),
+        ("associative", 5, 2, 3, (1, 4)),
+    ],
 )
 def test_sweep(backend, time, latent, state, missing):
     potentials, start = slds(time, latent, state, seed=time, missing=missing)

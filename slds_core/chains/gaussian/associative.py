@@ -24,6 +24,11 @@ from slds_core.chains.small_matrices import apply, inverse_and_log_determinant
 
 
 def smooth(potentials: GaussianPotentials):
+    """Returns log-partition and expected statistics."""
+    return linearise(potentials)[:2]
+
+
+def linearise(potentials: GaussianPotentials):
     """Returns log-partition, expected statistics and the residuals for ``fisher_product``."""
     latent = potentials.linear.shape[1]
     precision = -(potentials.quadratic + potentials.quadratic.mT)

@@ -16,12 +16,12 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from slds_core.chains.backend import Backend, choose
-from slds_core.chains.gaussian import associative, scan
+from slds_core.chains.backend import Backend, choose, promote
+from slds_core.chains.gaussian import associative, native, scan
 from slds_core.chains.gaussian.types import GaussianPotentials, GaussianStatistics
 from slds_core.chains.symmetric import symmetric_linear
 
-_BACKENDS: dict[str, ModuleType] = {"scan": scan, "associative": associative}
+_BACKENDS: dict[str, ModuleType] = {"native": native, "scan": scan, "associative": associative}
 
 
 class GaussianPosterior(eqx.Module):
@@ -36,20 +36,22 @@ def smooth(potentials: GaussianPotentials, *, backend: Backend | None = None) ->
 
     Args:
         potentials: natural parameters over ``time ≥ 1`` steps. Only the symmetric part of ``quadratic`` matters.
-        backend: ``"scan"`` (sequential in time), ``"associative"`` (parallel in time), or ``None`` to choose by platform.
+        backend: ``"native"`` (sequential in time, compiled C++), ``"scan"`` (sequential in time), ``"associative"`` (parallel in
+            time), or ``None`` to choose by platform and availability.
 
     Returns:
         The log-partition (nats) and the expected statistics, NaN where the precision is not positive definite.
 
     Raises:
-        ValueError: shapes do not fit each other, there is no time step, or the back end is unknown.
+        ValueError: shapes do not fit each other, there is no time step, or the back end is unknown or not available.
 
     References:
         Koller and Friedman (2009), §14.2 (canonical forms); Wainwright and Jordan (2008), Proposition 3.1 (derivatives of
         the log-partition). docs/theory.md, section "Gaussian chain".
     """
     _check(potentials)
-    return _smooth(choose(backend, _BACKENDS), potentials)
+    potentials = promote(potentials)
+    return _smooth(choose(backend, _BACKENDS, potentials.linear.dtype), potentials)
 
 
 def homogeneous(
@@ -88,13 +90,13 @@ def inner(potentials: GaussianPotentials, statistics: GaussianStatistics) -> Flo
 
 @partial(jax.custom_jvp, nondiff_argnums=(0,))
 def _smooth(backend: str, potentials: GaussianPotentials) -> GaussianPosterior:
-    return GaussianPosterior(*_BACKENDS[backend].smooth(potentials)[:2])
+    return GaussianPosterior(*_BACKENDS[backend].smooth(potentials))
 
 
 @_smooth.defjvp
 def _smooth_jvp(backend, primals, tangents):
     (potentials,), (direction,) = primals, tangents
-    log_partition, statistics, residuals = _BACKENDS[backend].smooth(potentials)
+    log_partition, statistics, residuals = _BACKENDS[backend].linearise(potentials)
     image = symmetric_linear(_fisher_product(backend), residuals, direction)
     return (
         GaussianPosterior(log_partition, statistics),

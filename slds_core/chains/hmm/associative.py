@@ -17,6 +17,11 @@ from slds_core.chains.recurrence import affine
 
 
 def smooth(potentials: HMMPotentials):
+    """Returns log-partition and expected statistics."""
+    return linearise(potentials)[:2]
+
+
+def linearise(potentials: HMMPotentials):
     """Returns log-partition, expected statistics and the residuals for ``fisher_product``."""
     unary, transition = potentials.unary, potentials.transition
     steps = unary.shape[0] - 1

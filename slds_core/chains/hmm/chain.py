@@ -15,12 +15,12 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from slds_core.chains.backend import Backend, choose
-from slds_core.chains.hmm import associative, scan
+from slds_core.chains.backend import Backend, choose, promote
+from slds_core.chains.hmm import associative, native, scan
 from slds_core.chains.hmm.types import HMMPotentials, HMMStatistics
 from slds_core.chains.symmetric import symmetric_linear
 
-_BACKENDS: dict[str, ModuleType] = {"scan": scan, "associative": associative}
+_BACKENDS: dict[str, ModuleType] = {"native": native, "scan": scan, "associative": associative}
 
 
 class HMMPosterior(eqx.Module):
@@ -35,14 +35,14 @@ def smooth(potentials: HMMPotentials, *, backend: Backend | None = None) -> HMMP
 
     Args:
         potentials: log-potentials over ``time ≥ 0`` steps; a chain of no steps has log-partition zero.
-        backend: ``"scan"`` (sequential in time, memory ``time × state``), ``"associative"`` (parallel in time, memory
-            ``time × state²``), or ``None`` to choose by platform.
+        backend: ``"native"`` (sequential in time, compiled C++), ``"scan"`` (sequential in time), both with memory ``time × state``;
+            ``"associative"`` (parallel in time, memory ``time × state²``); or ``None`` to choose by platform and availability.
 
     Returns:
         The log-partition (nats) and the expected statistics (probabilities).
 
     Raises:
-        ValueError: shapes do not fit each other, there is no state, or the back end is unknown.
+        ValueError: shapes do not fit each other, there is no state, or the back end is unknown or not available.
 
     References:
         Rabiner (1989), "A tutorial on hidden Markov models", §III, in logarithms; docs/theory.md, section "Hidden
@@ -51,7 +51,8 @@ def smooth(potentials: HMMPotentials, *, backend: Backend | None = None) -> HMMP
     _check(potentials)
     if potentials.unary.shape[0] == 0:
         return HMMPosterior(jnp.zeros((), potentials.unary.dtype), _nothing(potentials))
-    return _smooth(choose(backend, _BACKENDS), potentials)
+    potentials = promote(potentials)
+    return _smooth(choose(backend, _BACKENDS, potentials.unary.dtype), potentials)
 
 
 def inner(potentials: HMMPotentials, statistics: HMMStatistics) -> Float[Array, ""]:
@@ -69,13 +70,13 @@ def inner(potentials: HMMPotentials, statistics: HMMStatistics) -> Float[Array, 
 
 @partial(jax.custom_jvp, nondiff_argnums=(0,))
 def _smooth(backend: str, potentials: HMMPotentials) -> HMMPosterior:
-    return HMMPosterior(*_BACKENDS[backend].smooth(potentials)[:2])
+    return HMMPosterior(*_BACKENDS[backend].smooth(potentials))
 
 
 @_smooth.defjvp
 def _smooth_jvp(backend, primals, tangents):
     (potentials,), (direction,) = primals, tangents
-    log_partition, statistics, residuals = _BACKENDS[backend].smooth(potentials)
+    log_partition, statistics, residuals = _BACKENDS[backend].linearise(potentials)
     image = symmetric_linear(_fisher_product(backend), residuals, direction)
     slope = (
         jnp.vdot(direction.initial, statistics.initial)

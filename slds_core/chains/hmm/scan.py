@@ -13,6 +13,11 @@ from slds_core.chains.hmm.types import HMMPotentials, HMMResiduals, HMMStatistic
 
 
 def smooth(potentials: HMMPotentials):
+    """Returns log-partition and expected statistics."""
+    return linearise(potentials)[:2]
+
+
+def linearise(potentials: HMMPotentials):
     """Returns log-partition, expected statistics and the residuals for ``fisher_product``."""
     varying = potentials.transition.ndim == 3
 

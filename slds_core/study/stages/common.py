@@ -8,6 +8,7 @@ import jax
 import numpy as np
 import xarray as xr
 
+from slds_core.chains.backend import description
 from slds_core.fixed_point import FixedPoint
 from slds_core.plugins import Declined
 from slds_core.study import registry, store
@@ -112,7 +113,7 @@ def attributes(
         precision: of the numbers.
         plugins: by kind, the references of the plugins that took part.
     """
-    origin = provenance(stage, settings=settings, precision=precision, backend=jax.default_backend())
+    origin = provenance(stage, settings=settings, precision=precision, backend=description())
     identities = {kind: registry.identity(kind, reference) for kind, reference in plugins.items()}
     return {"model": model, "setting": setting, "plugins": identities, **origin}
 

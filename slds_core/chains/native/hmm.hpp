@@ -1,0 +1,302 @@
+// The recursions of hmm/scan.py, with the same names; one chain a call.
+//
+// Everything that is stored is a logarithm, as there. But where the transitions are shared and no prediction is lost to underflow, the
+// conditionals factorise,
+//
+//     W_ij = P(k_t = i | k_{t+1} = j) = φ_i E_ij r_j,    φ = exp f,  E_ij = exp(A_ij - m_j),  r_j = exp(m_j - p_j),  m_j = max_i A_ij,
+//
+// and a step costs 2 K exponentials instead of K². A step in which any r_j would overflow, where a state can be reached from improbable
+// states alone, takes the long way; so does every step where each has transitions of its own.
+#pragma once
+
+#include <algorithm>
+
+#include "matrices.hpp"
+#include "scratch.hpp"
+
+namespace slds {
+
+template <class T>
+struct HMMChain {
+  int64_t time;
+  int states;
+  bool varying;  // one transition matrix a step, (time - 1, K, K), or one for all, (K, K)
+  const T *initial, *transition, *unary;
+};
+
+template <class T>
+struct HMMMoments {
+  T *initial, *transition, *marginals;  // in the shapes of the chain's log-potentials
+};
+
+// Below this a prediction counts as lost: what underflowed on the way to it may be no longer negligible beside it.
+template <class T>
+constexpr T kLostPrediction = std::numeric_limits<T>::min() / std::numeric_limits<T>::epsilon() /
+                              std::numeric_limits<T>::epsilon();
+
+// log Σ_i exp(a_i + b_i), the strides of both given.
+template <class T>
+inline T log_sum_exp(int size, const T* a, const T* b, int stride) {
+  T largest = -std::numeric_limits<T>::infinity();
+  for (int i = 0; i < size; ++i) largest = std::max(largest, a[i] + b[i * stride]);
+  if (std::isinf(largest) && largest < 0) largest = 0;
+  T sum = 0;
+  for (int i = 0; i < size; ++i) sum += std::exp(a[i] + b[i * stride] - largest);
+  return std::log(sum) + largest;
+}
+
+// Transition log-potentials A, and E and m as above.
+template <class T, class S>
+class Transitions {
+ public:
+  Transitions(const S& s, Scratch<T>& memory)
+      : s_(s),
+        scaled_(memory.take(static_cast<size_t>(s.size()) * s.stride())),
+        scaled_transposed_(memory.take(static_cast<size_t>(s.size()) * s.stride())),
+        largest_(memory.take(s.stride())) {}
+  static size_t scratch(const S& s) { return 2 * static_cast<size_t>(s.size()) * s.stride() + s.stride(); }
+
+  void set(const T* log_potentials) {
+    const int n = s_.size(), stride = s_.stride();
+    array_ = log_potentials;
+    for (int j = 0; j < n; ++j) {
+      T largest = log_potentials[j];
+      for (int i = 1; i < n; ++i) largest = std::max(largest, log_potentials[i * n + j]);
+      if (std::isinf(largest) && largest < 0) largest = 0;
+      largest_[j] = largest;
+      for (int i = 0; i < n; ++i)
+        scaled_[i * stride + j] = scaled_transposed_[j * stride + i] = std::exp(log_potentials[i * n + j] - largest);
+    }
+  }
+
+  const T* log() const { return array_; }
+  const T* scaled() const { return scaled_; }                        // E
+  const T* scaled_transposed() const { return scaled_transposed_; }  // Eᵀ
+  T largest(int j) const { return largest_[j]; }                     // m_j
+
+  // Writes r and returns true, or returns false where the conditionals do not factorise.
+  bool reciprocal(T* r, const T* predicted) const {
+    static const T limit = std::log(kLostPrediction<T>);
+    for (int j = 0; j < s_.size(); ++j)
+      if (!(predicted[j] - largest_[j] > limit)) return false;
+    for (int j = 0; j < s_.size(); ++j) r[j] = std::exp(largest_[j] - predicted[j]);
+    return true;
+  }
+
+  // Writes W itself; zero where j cannot be reached.
+  void conditional(T* weights, const T* filtered, const T* predicted) const {
+    const int n = s_.size();
+    for (int j = 0; j < n; ++j) {
+      const T reachable = std::isinf(predicted[j]) && predicted[j] < 0 ? 0 : predicted[j];
+      for (int i = 0; i < n; ++i) weights[i * s_.stride() + j] = std::exp(filtered[i] + array_[i * n + j] - reachable);
+    }
+  }
+
+ private:
+  const S& s_;
+  const T* array_ = nullptr;
+  T *scaled_, *scaled_transposed_, *largest_;
+};
+
+// From g_j = log P(k_t = j | past) + o_j writes f = g - log Σ exp g over it, and φ = exp f; returns log Σ exp g.
+template <class T>
+inline T normalise(int size, T* log_probability, T* probability) {
+  T largest = log_probability[0];
+  for (int j = 1; j < size; ++j) largest = std::max(largest, log_probability[j]);
+  if (std::isinf(largest) && largest < 0) largest = 0;
+  T sum = 0;
+  for (int j = 0; j < size; ++j) sum += probability[j] = std::exp(log_probability[j] - largest);
+  const T evidence = std::log(sum) + largest;
+  for (int j = 0; j < size; ++j) {
+    log_probability[j] -= evidence;
+    probability[j] /= sum;
+  }
+  return evidence;
+}
+
+// Returns the log-partition; writes the moments, and f (time, K) and p (time - 1, K) for the Fisher product.
+template <class T, class S>
+double smooth_hmm(const HMMChain<T>& in, const HMMMoments<T>& out, T* filtered, T* predicted) {
+  const S s(in.states);
+  const int n = s.size(), stride = s.stride();
+  const int64_t square = static_cast<int64_t>(n) * n;
+  const size_t matrix = static_cast<size_t>(n) * stride;
+  Scratch<T> memory(Transitions<T, S>::scratch(s) + 2 * matrix + 5 * stride);
+  Transitions<T, S> transitions(s, memory);
+  T *weights = memory.take(matrix), *total = memory.take(matrix);
+  T *probability = memory.take(stride), *sum = memory.take(stride), *r = memory.take(stride);
+  T *marginals = memory.take(stride), *next = memory.take(stride);
+  if (!in.varying) transitions.set(in.transition);
+
+  double log_partition = 0;
+  for (int64_t t = 0; t < in.time; ++t) {
+    T* f = filtered + t * n;
+    if (t == 0) {
+      for (int j = 0; j < n; ++j) f[j] = in.initial[j] + in.unary[j];
+    } else {
+      if (in.varying) transitions.set(in.transition + (t - 1) * square);
+      std::memset(sum, 0, stride * sizeof(T));
+      apply_transposed(s, sum, transitions.scaled(), probability);
+      T* p = predicted + (t - 1) * n;
+      for (int j = 0; j < n; ++j) {
+        p[j] = sum[j] > kLostPrediction<T> ? std::log(sum[j]) + transitions.largest(j)
+                                           : log_sum_exp(n, f - n, transitions.log() + j, n);
+        f[j] = p[j] + in.unary[t * n + j];
+      }
+    }
+    log_partition += normalise(n, f, probability);
+    // where the marginals will be: the last step's are these, and the others are read again on the way back
+    std::memcpy(out.marginals + t * n, probability, n * sizeof(T));
+  }
+
+  // `total` gathers Σ_t φ_i r_j γ_j, which E_ij makes pair probabilities of in the end
+  std::memcpy(marginals, probability, stride * sizeof(T));
+  if (!in.varying) std::memset(out.transition, 0, square * sizeof(T));
+  for (int64_t t = in.time - 2; t >= 0; --t) {
+    const T *f = filtered + t * n, *p = predicted + t * n;
+    std::memcpy(next, marginals, stride * sizeof(T));
+    if (!in.varying && transitions.reciprocal(r, p)) {
+      std::memcpy(probability, out.marginals + t * n, n * sizeof(T));
+      for (int j = 0; j < n; ++j) r[j] *= next[j];
+      std::memset(marginals, 0, stride * sizeof(T));
+      apply_transposed(s, marginals, transitions.scaled_transposed(), r);
+      for (int i = 0; i < n; ++i) marginals[i] *= probability[i];
+      add_outer(s, total, probability, r);
+    } else {
+      if (in.varying) transitions.set(in.transition + t * square);
+      transitions.conditional(weights, f, p);
+      T* pairs = out.transition + (in.varying ? t * square : 0);
+      for (int i = 0; i < n; ++i) {
+        marginals[i] = 0;
+        for (int j = 0; j < n; ++j) {
+          const T pair = weights[i * stride + j] * next[j];
+          marginals[i] += pair;
+          if (in.varying)
+            pairs[i * n + j] = pair;
+          else
+            pairs[i * n + j] += pair;
+        }
+      }
+    }
+    std::memcpy(out.marginals + t * n, marginals, n * sizeof(T));
+  }
+  if (!in.varying)
+    for (int i = 0; i < n; ++i)
+      for (int j = 0; j < n; ++j) out.transition[i * n + j] += transitions.scaled()[i * stride + j] * total[i * stride + j];
+  std::memcpy(out.initial, out.marginals, n * sizeof(T));
+  return log_partition;
+}
+
+// What a finished smoothing left, for the Fisher product.
+template <class T>
+struct HMMLinearisation {
+  const T *transition, *filtered, *predicted, *marginals;
+};
+
+// The change of the moments along `direction`.
+//
+// Forward, d_f are left where the changes of the marginals will be; d_p = d_f + constant - d_unary are found again on the way back
+// by the same sums that made them.
+template <class T, class S>
+void differentiate_hmm(const HMMLinearisation<T>& at, const HMMChain<T>& direction, const HMMMoments<T>& out) {
+  const S s(direction.states);
+  const int n = s.size(), stride = s.stride();
+  const int64_t time = direction.time, square = static_cast<int64_t>(n) * n;
+  const size_t matrix = static_cast<size_t>(n) * stride;
+  Scratch<T> memory(Transitions<T, S>::scratch(s) + 5 * matrix + 9 * stride);
+  Transitions<T, S> transitions(s, memory);
+  T *weights = memory.take(matrix), *turned = memory.take(matrix), *turned_transposed = memory.take(matrix);
+  T *total = memory.take(matrix), *turned_total = memory.take(matrix);
+  T *d_f = memory.take(stride), *d_p = memory.take(stride), *probability = memory.take(stride);
+  T *r = memory.take(stride), *pushed = memory.take(stride), *next_gamma = memory.take(stride);
+  T *d_gamma = memory.take(stride), *next_d_gamma = memory.take(stride), *sum = memory.take(stride);
+  if (!direction.varying) {
+    transitions.set(at.transition);
+    for (int i = 0; i < n; ++i)  // E_ij dA_ij
+      for (int j = 0; j < n; ++j)
+        turned[i * stride + j] = turned_transposed[j * stride + i] =
+            transitions.scaled()[i * stride + j] * direction.transition[i * n + j];
+  }
+
+  // Writes d_p = Wᵀ (d_f + dA) of the step from t to t + 1, and leaves W or its factors for the way back.
+  const auto predict = [&](int64_t t) {
+    const T *f = at.filtered + t * n, *p = at.predicted + t * n;
+    std::memset(d_p, 0, stride * sizeof(T));
+    if (!direction.varying && transitions.reciprocal(r, p)) {
+      for (int i = 0; i < n; ++i) {
+        probability[i] = std::exp(f[i]);
+        pushed[i] = probability[i] * d_f[i];
+      }
+      apply_transposed(s, d_p, transitions.scaled(), pushed);
+      apply_transposed(s, d_p, turned, probability);
+      for (int j = 0; j < n; ++j) d_p[j] *= r[j];
+      return true;
+    }
+    if (direction.varying) transitions.set(at.transition + t * square);
+    transitions.conditional(weights, f, p);
+    const T* d_transition = direction.transition + (direction.varying ? t * square : 0);
+    for (int i = 0; i < n; ++i)
+      for (int j = 0; j < n; ++j) d_p[j] += weights[i * stride + j] * (d_f[i] + d_transition[i * n + j]);
+    return false;
+  };
+
+  for (int64_t t = 0; t < time; ++t) {
+    if (t == 0)
+      for (int j = 0; j < n; ++j) d_f[j] = direction.initial[j] + direction.unary[j];
+    else {
+      predict(t - 1);
+      for (int j = 0; j < n; ++j) d_f[j] = d_p[j] + direction.unary[t * n + j];
+    }
+    T mean = 0;
+    for (int j = 0; j < n; ++j) mean += std::exp(at.filtered[t * n + j]) * d_f[j];
+    for (int j = 0; j < n; ++j) d_f[j] -= mean;
+    std::memcpy(out.marginals + t * n, d_f, n * sizeof(T));
+  }
+
+  for (int j = 0; j < n; ++j) d_gamma[j] = at.marginals[(time - 1) * n + j] * d_f[j];
+  std::memcpy(out.marginals + (time - 1) * n, d_gamma, n * sizeof(T));
+  if (!direction.varying) std::memset(out.transition, 0, square * sizeof(T));
+  for (int64_t t = time - 2; t >= 0; --t) {
+    std::memcpy(next_d_gamma, d_gamma, stride * sizeof(T));
+    std::memcpy(next_gamma, at.marginals + (t + 1) * n, n * sizeof(T));
+    std::memcpy(d_f, out.marginals + t * n, n * sizeof(T));
+    // a pair probability W_ij γ_j changes by W_ij ((d_f_i + dA_ij - d_p_j) γ_j + dγ_j)
+    if (predict(t)) {
+      for (int j = 0; j < n; ++j) {
+        sum[j] = r[j] * (next_d_gamma[j] - d_p[j] * next_gamma[j]);
+        r[j] *= next_gamma[j];
+      }
+      std::memset(d_gamma, 0, stride * sizeof(T));
+      apply_transposed(s, d_gamma, transitions.scaled_transposed(), sum);
+      apply_transposed(s, d_gamma, turned_transposed, r);
+      for (int i = 0; i < n; ++i) d_gamma[i] = probability[i] * d_gamma[i] + d_f[i] * at.marginals[t * n + i];
+      add_outer(s, total, probability, sum);
+      add_outer(s, total, pushed, r);
+      add_outer(s, turned_total, probability, r);
+    } else {
+      const T* d_transition = direction.transition + (direction.varying ? t * square : 0);
+      T* d_pairs = out.transition + (direction.varying ? t * square : 0);
+      for (int i = 0; i < n; ++i) {
+        d_gamma[i] = 0;
+        for (int j = 0; j < n; ++j) {
+          const T tilt = d_f[i] + d_transition[i * n + j] - d_p[j];
+          const T d_pair = weights[i * stride + j] * (tilt * next_gamma[j] + next_d_gamma[j]);
+          d_gamma[i] += d_pair;
+          if (direction.varying)
+            d_pairs[i * n + j] = d_pair;
+          else
+            d_pairs[i * n + j] += d_pair;
+        }
+      }
+    }
+    std::memcpy(out.marginals + t * n, d_gamma, n * sizeof(T));
+  }
+  if (!direction.varying)
+    for (int i = 0; i < n; ++i)
+      for (int j = 0; j < n; ++j)
+        out.transition[i * n + j] += transitions.scaled()[i * stride + j] * total[i * stride + j] +
+                                     turned[i * stride + j] * turned_total[i * stride + j];
+  std::memcpy(out.initial, out.marginals, n * sizeof(T));
+}
+
+}  // namespace slds

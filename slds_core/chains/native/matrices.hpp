@@ -1,0 +1,288 @@
+// Small dense matrices, row-major, each row padded to whole vectors so that no loop has a remainder.
+//
+// A `Shape` knows the size and the padded length of a row. Where the size is known to the compiler, all loops over it unroll.
+// Padding lanes hold zeros, or numbers that are never read back.
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+#include <limits>
+#include <type_traits>
+
+#if defined(__AVX2__)
+#include <immintrin.h>
+#endif
+
+namespace slds {
+
+template <class T>
+struct VectorOf {
+  typedef T type __attribute__((vector_size(32), aligned(32), may_alias));
+};
+template <class T>
+using Vector = typename VectorOf<T>::type;
+template <class T>
+constexpr int kLanes = 32 / sizeof(T);
+
+// Minus one (true) in one lane, zero (false) in the others.
+template <class T>
+struct MaskOf {
+  typedef std::conditional_t<sizeof(T) == 8, int64_t, int32_t> Integer;
+  typedef Integer type __attribute__((vector_size(32), aligned(32)));
+};
+template <class T>
+inline typename MaskOf<T>::type lane_mask(int lane) {
+  typename MaskOf<T>::type mask{};
+  for (int other = 0; other < kLanes<T>; ++other) mask[other] = other == lane ? -1 : 0;
+  return mask;
+}
+
+template <class T>
+constexpr int padded(int size) {
+  return (size + kLanes<T> - 1) / kLanes<T> * kLanes<T>;
+}
+
+template <class T, int N>
+struct Fixed {
+  typedef T Number;
+  explicit Fixed(int) {}
+  static constexpr int size() { return N; }
+  static constexpr int stride() { return padded<T>(N); }
+  static constexpr int vectors() { return stride() / kLanes<T>; }
+};
+
+template <class T>
+struct Dynamic {
+  typedef T Number;
+  explicit Dynamic(int n) : n_(n) {}
+  int size() const { return n_; }
+  int stride() const { return padded<T>(n_); }
+  int vectors() const { return stride() / kLanes<T>; }
+
+ private:
+  int n_;
+};
+
+template <class T>
+inline Vector<T>* row(T* matrix, int stride, int i) {
+  return reinterpret_cast<Vector<T>*>(matrix + i * stride);
+}
+template <class T>
+inline const Vector<T>* row(const T* matrix, int stride, int i) {
+  return reinterpret_cast<const Vector<T>*>(matrix + i * stride);
+}
+
+// From and to JAX's arrays, whose rows are not padded. Rows are assembled in registers: a vector that is read soon after some of its
+// lanes were written one by one waits for these writes to reach the cache.
+
+// The first `count` lanes from memory, the others zero.
+template <class T>
+inline Vector<T> lanes(const T* array, int count) {
+  Vector<T> vector{};
+#if defined(__AVX2__)
+  if constexpr (sizeof(T) == 8) {
+    const auto mask = _mm256_cmpgt_epi64(_mm256_set1_epi64x(count), _mm256_set_epi64x(3, 2, 1, 0));
+    vector = (Vector<T>)_mm256_maskload_pd(array, mask);
+  } else {
+    const auto mask = _mm256_cmpgt_epi32(_mm256_set1_epi32(count), _mm256_set_epi32(7, 6, 5, 4, 3, 2, 1, 0));
+    vector = (Vector<T>)_mm256_maskload_ps(array, mask);
+  }
+#else
+  for (int lane = 0; lane < count; ++lane) vector[lane] = array[lane];
+#endif
+  return vector;
+}
+
+template <class T, class S>
+inline void load_row(const S& s, T* padded_row, const T* array) {
+  Vector<T>* target = row(padded_row, 0, 0);
+  const int whole = s.size() / kLanes<T>;
+  for (int v = 0; v < whole; ++v) std::memcpy(target + v, array + v * kLanes<T>, sizeof(Vector<T>));
+  if (whole < s.vectors()) target[whole] = lanes(array + whole * kLanes<T>, s.size() - whole * kLanes<T>);
+}
+template <class T, class S>
+inline void load(const S& s, T* matrix, const T* array) {
+  for (int i = 0; i < s.size(); ++i) load_row(s, matrix + i * s.stride(), array + i * s.size());
+}
+template <class T, class S>
+inline void store(const S& s, T* array, const T* matrix) {
+  for (int i = 0; i < s.size(); ++i) std::memcpy(array + i * s.size(), matrix + i * s.stride(), s.size() * sizeof(T));
+}
+template <class T, class S>
+inline void store_transposed(const S& s, T* array, const T* matrix) {
+  for (int i = 0; i < s.size(); ++i)
+    for (int j = 0; j < s.size(); ++j) array[i * s.size() + j] = matrix[j * s.stride() + i];
+}
+
+// array + arrayᵀ: twice the symmetric part, since only that of a quadratic potential matters.
+template <class T, class S>
+inline void load_symmetric(const S& s, T* matrix, const T* array) {
+  for (int i = 0; i < s.size(); ++i)
+    for (int j = 0; j < s.size(); ++j) matrix[i * s.stride() + j] = array[i * s.size() + j] + array[j * s.size() + i];
+}
+
+// array = matrix + x yᵀ, and array = matrix + x yᵀ + u vᵀ.
+template <class T, class S>
+inline void store_with_outer(const S& s, T* array, const T* matrix, const T* x, const T* y) {
+  for (int i = 0; i < s.size(); ++i)
+    for (int j = 0; j < s.size(); ++j) array[i * s.size() + j] = matrix[i * s.stride() + j] + x[i] * y[j];
+}
+template <class T, class S>
+inline void store_with_outer(const S& s, T* array, const T* matrix, const T* x, const T* y, const T* u, const T* v) {
+  for (int i = 0; i < s.size(); ++i)
+    for (int j = 0; j < s.size(); ++j)
+      array[i * s.size() + j] = matrix[i * s.stride() + j] + x[i] * y[j] + u[i] * v[j];
+}
+
+// Calls `f(vector of out, vector of a)` for all vectors of two matrices.
+template <class T, class S, class F>
+inline void update(const S& s, T* out, const T* a, const F& f) {
+  for (int v = 0; v < s.size() * s.vectors(); ++v) f(row(out, 0, 0)[v], row(a, 0, 0)[v]);
+}
+
+// out = -(a + aᵀ)
+template <class T, class S>
+inline void negative_symmetric(const S& s, T* out, const T* a) {
+  for (int i = 0; i < s.size(); ++i)
+    for (int j = 0; j < s.size(); ++j) out[i * s.stride() + j] = -(a[i * s.stride() + j] + a[j * s.stride() + i]);
+}
+
+template <class T, class S>
+inline void clear(const S& s, T* matrix) {
+  std::memset(matrix, 0, static_cast<size_t>(s.size()) * s.stride() * sizeof(T));
+}
+
+// Products. `Rows` rows and `Columns` vectors of the result stay in registers while the inner index runs.
+
+enum class Write { set, add, subtract };
+
+template <Write write, bool transposed, int Rows, int Columns, class T, class S>
+inline void tile(const S& s, T* out, const T* a, const T* b, int i, int c) {
+  const int n = s.size(), stride = s.stride();
+  Vector<T> sum[Rows][Columns];
+#pragma GCC unroll 16
+  for (int r = 0; r < Rows; ++r)
+#pragma GCC unroll 16
+    for (int v = 0; v < Columns; ++v) sum[r][v] = Vector<T>{};
+  for (int k = 0; k < n; ++k) {
+    const Vector<T>* right = row(b, stride, k) + c;
+#pragma GCC unroll 16
+    for (int r = 0; r < Rows; ++r) {
+      const T factor = transposed ? a[k * stride + i + r] : a[(i + r) * stride + k];
+#pragma GCC unroll 16
+      for (int v = 0; v < Columns; ++v) sum[r][v] += factor * right[v];
+    }
+  }
+#pragma GCC unroll 16
+  for (int r = 0; r < Rows; ++r) {
+    Vector<T>* target = row(out, stride, i + r) + c;
+#pragma GCC unroll 16
+    for (int v = 0; v < Columns; ++v) {
+      if (write == Write::set) target[v] = sum[r][v];
+      if (write == Write::add) target[v] += sum[r][v];
+      if (write == Write::subtract) target[v] -= sum[r][v];
+    }
+  }
+}
+
+template <Write write, bool transposed, int Columns, class T, class S>
+inline void column(const S& s, T* out, const T* a, const T* b, int c) {
+  constexpr int rows = Columns >= 5 ? 2 : Columns >= 3 ? 3 : Columns == 2 ? 5 : 8;  // 8 to 10 sums in registers
+  int i = 0;
+  for (; i + rows <= s.size(); i += rows) tile<write, transposed, rows, Columns>(s, out, a, b, i, c);
+  if constexpr (rows > 2)
+    for (; i + 2 <= s.size(); i += 2) tile<write, transposed, 2, Columns>(s, out, a, b, i, c);
+  for (; i < s.size(); ++i) tile<write, transposed, 1, Columns>(s, out, a, b, i, c);
+}
+
+// out (=, +=, -=) a b, or aᵀ b where `transposed`. `out` must be neither a nor b.
+template <Write write, bool transposed = false, class T, class S>
+inline void multiply(const S& s, T* out, const T* a, const T* b) {
+  int c = 0;
+  if (s.vectors() == 1) return column<write, transposed, 1>(s, out, a, b, 0);
+  if (s.vectors() == 2) return column<write, transposed, 2>(s, out, a, b, 0);
+  if (s.vectors() == 5) return column<write, transposed, 5>(s, out, a, b, 0);
+  for (; c + 4 <= s.vectors(); c += 4) column<write, transposed, 4>(s, out, a, b, c);
+  if (c + 3 == s.vectors()) return column<write, transposed, 3>(s, out, a, b, c);
+  for (; c < s.vectors(); ++c) column<write, transposed, 1>(s, out, a, b, c);
+}
+
+// out += matrixᵀ x; for a symmetric matrix, out += matrix x.
+template <class T, class S>
+inline void apply_transposed(const S& s, T* out, const T* matrix, const T* x) {
+  for (int v = 0; v < s.vectors(); ++v) {
+    Vector<T> sum = row(out, 0, 0)[v];
+    for (int k = 0; k < s.size(); ++k) sum += x[k] * row(matrix, s.stride(), k)[v];
+    row(out, 0, 0)[v] = sum;
+  }
+}
+
+// out += x yᵀ.
+template <class T, class S>
+inline void add_outer(const S& s, T* out, const T* x, const T* y) {
+  for (int i = 0; i < s.size(); ++i) {
+    Vector<T>* line = row(out, s.stride(), i);
+    for (int v = 0; v < s.vectors(); ++v) line[v] += x[i] * row(y, 0, 0)[v];
+  }
+}
+
+template <class T, class S>
+inline T dot(const S& s, const T* x, const T* y) {
+  T sum = 0;
+  for (int i = 0; i < s.size(); ++i) sum += x[i] * y[i];
+  return sum;
+}
+
+// Sums logarithms of positive numbers by multiplying first: a logarithm costs more than all else that is done to a pivot.
+class LogProduct {
+ public:
+  void multiply(double factor) {
+    if (!(factor > kLeast && factor < kMost)) {  // would leave the range at once, or is NaN
+      sum_ += std::log(factor);
+      return;
+    }
+    product_ *= factor;
+    if (!(product_ > kLeast && product_ < kMost)) flush();
+  }
+  double log() {
+    flush();
+    return sum_;
+  }
+
+ private:
+  void flush() {
+    sum_ += std::log(product_);
+    product_ = 1;
+  }
+  static constexpr double kLeast = 1e-100, kMost = 1e100;
+  double sum_ = 0, product_ = 1;
+};
+
+// Inverts a symmetric positive definite matrix in place, by one rank-one update a pivot (Gauss-Jordan; none needs to be searched for).
+// Returns false at the first pivot that is not positive.
+template <class T, class S>
+inline bool invert(const S& s, T* matrix, LogProduct& determinant) {
+  const int n = s.size(), stride = s.stride();
+  for (int k = 0; k < n; ++k) {
+    const T pivot = matrix[k * stride + k];
+    if (!(pivot > 0)) return false;
+    determinant.multiply(pivot);
+    const T inverse = 1 / pivot;
+    // the pivot's lane holds one in its own row and zero in the others before the update, set in registers
+    const int at = k / kLanes<T>;
+    const auto here = lane_mask<T>(k % kLanes<T>);
+    Vector<T>* own = row(matrix, stride, k);
+    own[at] = here ? Vector<T>{} + 1 : own[at];
+    for (int v = 0; v < s.vectors(); ++v) own[v] *= inverse;
+    for (int i = 0; i < n; ++i) {
+      if (i == k) continue;
+      const T factor = matrix[i * stride + k];
+      Vector<T>* __restrict other = row(matrix, stride, i);
+      for (int v = 0; v < s.vectors(); ++v) other[v] = (v == at ? (here ? Vector<T>{} : other[v]) : other[v]) - factor * own[v];
+    }
+  }
+  return true;
+}
+
+}  // namespace slds
