@@ -126,7 +126,8 @@ def _curves(found: Judged, names: list[str], window: tuple[int, int], note: str)
         axes.set_xlim(window[0] - 0.5, window[1] - 0.5)
         axes.locator_params(axis="y", nbins=4)
         axes.tick_params(labelbottom=k == len(names) - 1)
-    name_steps(axes, found.labels, *window)
+        if k == len(names) - 1:
+            name_steps(axes, found.labels, *window)
     footnote(figure, note)
     return figure
 
@@ -148,7 +149,8 @@ def _images(found: Judged, names: list[str], window: tuple[int, int], note: str)
         axes.set_yticks([])
         axes.set_ylabel(plain(name), rotation=0, ha="right", va="center")
         axes.tick_params(labelbottom=k == len(shown) - 1)
-    name_steps(axes, found.labels, *window)
+        if k == len(shown) - 1:
+            name_steps(axes, found.labels, *window)
     footnote(figure, note)
     return figure
 
