@@ -32,6 +32,7 @@ class Training:
     unsolved: float  # share of the steps; so are the next two
     fell_back: float
     unconverged: float
+    shortened: float  # share of the epochs in which a natural step had to be
     effective_states: float
 
     @property
@@ -39,6 +40,12 @@ class Training:
         """The median of its gradients' errors."""
         found = [error for _, _, error, _ in self.judged if math.isfinite(error)]
         return float(np.median(found)) if found else math.nan
+
+    @property
+    def best(self) -> float:
+        """The best bound on the way, where it was judged, or in the end."""
+        found = [bound for *_, bound in self.judged] + [self.bound] * math.isfinite(self.bound)
+        return max(found, default=math.nan)
 
     def seconds_to(self, bound: float) -> float:
         """Returns the processor time until a bound was reached, interpolated between judgements; NaN where it was not."""
@@ -73,9 +80,9 @@ class Contest:
         return found[np.isfinite(found)]
 
     def seconds_to_target(self, run: Training) -> float:
-        """Returns the processor time until nine tenths of what the best run at the same seed gained; NaN where it never gained that."""
+        """Returns the processor time until nine tenths of what the best run at the same seed ever gained; NaN where it never did."""
         rivals = [other for runs in self.runs.values() for other in runs if other.seed == run.seed and other.judged]
-        best = max((other.bound for other in rivals if math.isfinite(other.bound)), default=math.nan)
+        best = max((other.best for other in rivals if math.isfinite(other.best)), default=math.nan)
         if not run.judged or not math.isfinite(best):
             return math.nan
         warm = run.judged[0][3]
@@ -146,11 +153,17 @@ def _training(name: str, model: xr.Dataset, parameters: dict) -> Training:
         ),
         seconds=float(series("seconds").sum()),
         cpu_seconds=float(cpu.sum()),
+        shortened=_shortened(series("natural_rate")),
         unsolved=float(series("unsolved").sum()) / steps,
         fell_back=float(series("fell_back").sum()) / steps,
         unconverged=float(series("unconverged").sum()) / steps,
         effective_states=float(series("effective_states")[-1]),
     )
+
+
+def _shortened(rate: np.ndarray) -> float:
+    """Returns in which share of the epochs the natural step's size was below its largest; NaN where it is unknown."""
+    return float(np.mean(rate < np.max(rate))) if np.isfinite(rate).all() else math.nan
 
 
 def _held_out_bound(model: xr.Dataset) -> float:

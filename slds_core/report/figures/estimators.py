@@ -106,6 +106,7 @@ def table(study: Study) -> list[dict[str, Any]]:
             "epochs": run.epochs,
             "bound_nat_an_entry": run.bound,
             "bound_difference": found.difference(run, "bound"),
+            "best_bound_nat_an_entry": run.best,
             "held_out_bound_nat_an_entry": run.held_out_bound,
             "held_out_bound_difference": found.difference(run, "held_out_bound"),
             "median_gradient_error": run.error,
@@ -114,6 +115,7 @@ def table(study: Study) -> list[dict[str, Any]]:
             "steps_unsolved": run.unsolved,
             "steps_fallen_back": run.fell_back,
             "steps_unconverged": run.unconverged,
+            "epochs_shortened": run.shortened,
         }
         for found in contests(study)
         for name, runs in found.runs.items()

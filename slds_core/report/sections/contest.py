@@ -83,7 +83,7 @@ def _share(title: str, meaning: str, quantity: str) -> tuple[Column, Column]:
     """Returns a share of the steps as a column of both tables."""
     return (
         Column(title, meaning, lambda row: row.mean(quantity), relative),
-        Column(title, meaning, lambda row: getattr(row.run, quantity), relative),
+        Column(title, meaning, lambda row: _known(getattr(row.run, quantity)), relative),
     )
 
 
@@ -92,6 +92,11 @@ _BOUND = partial(plain, digits=5)
 _SHARES = [
     _share("unsolved", "share of the steps whose gradient its estimator did not solve, or replaced", "unsolved"),
     _share("fell back", "share of the steps whose gradient its estimator replaced by one step", "fell_back"),
+    _share(
+        "shortened",
+        "share of the epochs in which a step of the global factors led out of their family and was halved",
+        "shortened",
+    ),
     _share("unconverged", "share of the steps whose inference ended before it converged", "unconverged"),
 ]
 
@@ -103,6 +108,8 @@ ESTIMATORS: list[Column] = [
     text("difference", "of the bound from the reference's at the same seed", lambda row: row.shift("bound"), units="nat an entry"),
     Column("held out", "bound on sequences held out, mean over seeds", lambda row: row.mean("held_out_bound"), _BOUND, "nat an entry"),
     text("difference held out", "of that bound, likewise", lambda row: row.shift("held_out_bound"), units="nat an entry"),
+    Column("best on the way", "best bound where it was judged, mean over seeds", lambda row: row.mean("best"), _BOUND, "nat an entry"),
+    text("difference of the best", "likewise", lambda row: row.shift("best"), units="nat an entry"),
     Column("gradient error", "relative, median over the epochs judged, mean over seeds", lambda row: row.mean("error"), relative),
     Column("processor time", "of all epochs, compilation apart, mean over seeds", lambda row: row.mean("cpu_seconds"), short, "s"),
     text(
@@ -126,6 +133,7 @@ RUNS: list[Column] = [
         short,
         "nat an entry",
     ),
+    Column("best on the way", "best bound where it was judged", lambda row: _known(row.run.best), _BOUND, "nat an entry"),
     Column("held out", "bound on sequences held out", lambda row: _known(row.run.held_out_bound), _BOUND, "nat an entry"),
     Column("gradient error", "relative, median over the epochs judged", lambda row: _known(row.run.error), relative),
     Column("states used", "exponential of the entropy of the states' use", lambda row: _known(row.run.effective_states), short),
