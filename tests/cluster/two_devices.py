@@ -1,11 +1,14 @@
 """Infers and differentiates a batch of sequences on one device and spread over two; run by test_devices.py in a process of its own."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import problems
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from slds_core.chains.native import why_not
 from slds_core.fixed_point import coordinate_ascent
 from slds_core.gradients import fisher_cg
 from slds_core.models.slds import SLDS
@@ -15,11 +18,15 @@ def value(parameters, posterior):
     return jnp.sum(posterior.discrete.marginals[:, 0] ** 2)
 
 
-@jax.jit
-@jax.vmap
-def infer_and_differentiate(potentials, start):
-    inference = coordinate_ascent(SLDS("scan"), potentials, start, max_sweeps=500, tolerance=1e-13)
-    return inference.state, fisher_cg(SLDS("scan"), value, potentials, inference.state)
+@partial(jax.jit, static_argnums=0)
+def infer_and_differentiate(backend, potentials, starts):
+    problem = SLDS(backend)
+
+    def one(potentials, start):
+        inference = coordinate_ascent(problem, potentials, start, max_sweeps=500, tolerance=1e-13)
+        return inference.state, fisher_cg(problem, value, potentials, inference.state)
+
+    return jax.vmap(one)(potentials, starts)
 
 
 def main() -> None:
@@ -29,13 +36,15 @@ def main() -> None:
 
     mesh = Mesh(jax.devices(), "sequence")
     spread = jax.device_put(batch, NamedSharding(mesh, PartitionSpec("sequence")))
-    together, apart = infer_and_differentiate(*batch), infer_and_differentiate(*spread)
-
-    for one, two in zip(jax.tree.leaves(together), jax.tree.leaves(apart), strict=True):
-        assert len(two.sharding.device_set) == 2, "the result was gathered on one device"
-        np.testing.assert_allclose(two, one, rtol=1e-9, atol=1e-11)
-    largest = float(jnp.max(jnp.abs(together[1].gradient.recognition.linear)))
-    print(f"the same on {len(jax.devices())} devices; largest derivative {largest:.3f}")
+    for backend in ["scan"] if why_not() else ["scan", "native"]:
+        together, apart = (infer_and_differentiate(backend, *arrays) for arrays in (batch, spread))
+        for one, two in zip(jax.tree.leaves(together), jax.tree.leaves(apart), strict=True):
+            assert len(two.sharding.device_set) == 2, "the result was gathered on one device"
+            np.testing.assert_allclose(two, one, rtol=1e-9, atol=1e-11)
+        program = infer_and_differentiate.lower(backend, *spread).compile().as_text()
+        assert "all-gather" not in program, f"{backend}: a device was sent the others' sequences"
+        largest = float(jnp.max(jnp.abs(together[1].gradient.recognition.linear)))
+        print(f"{backend}: the same on {len(jax.devices())} devices; largest derivative {largest:.3f}")
 
 
 main()

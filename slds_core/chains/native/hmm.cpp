@@ -40,28 +40,46 @@ struct Chains {
 
 const Error kNoChain = Error::InvalidArgument("unary: expected shape (…, time ≥ 1, state ≥ 1)");
 
-Error hmm_smooth(ffi::ThreadPool pool, bool varying, AnyBuffer initial, AnyBuffer transition, AnyBuffer unary,
-                 Result<AnyBuffer> log_partition, Result<AnyBuffer> first, Result<AnyBuffer> pairs,
-                 Result<AnyBuffer> marginals, Result<AnyBuffer> filtered, Result<AnyBuffer> predicted) {
+// `kept`: filtered and predicted log-probabilities; or nothing.
+Error smooth(ffi::ThreadPool pool, bool varying, AnyBuffer initial, AnyBuffer transition, AnyBuffer unary,
+             AnyBuffer log_partition, AnyBuffer first, AnyBuffer pairs, AnyBuffer marginals,
+             const std::vector<AnyBuffer>& kept) {
   const Chains chains(unary, varying);
   if (!chains.fits()) return kNoChain;
   Check check(chains.shape.batch, unary.element_type());
   check("initial", initial, chains.one());
   check("transition", transition, chains.moves());
-  check("log_partition", *log_partition, {});
-  check("first", *first, chains.one());
-  check("pairs", *pairs, chains.moves());
-  check("marginals", *marginals, chains.each());
-  check("filtered", *filtered, chains.each());
-  check("predicted", *predicted, chains.predictions());
+  check("log_partition", log_partition, {});
+  check("first", first, chains.one());
+  check("pairs", pairs, chains.moves());
+  check("marginals", marginals, chains.each());
+  if (!kept.empty()) {
+    check("filtered", kept[0], chains.each());
+    check("predicted", kept[1], chains.predictions());
+  }
   if (check.failed()) return check.error();
 
   return for_each_chain(pool, unary.element_type(), chains.states, chains.shape.batch, [&](auto shape, int64_t item) {
     using T = typename decltype(shape)::Number;
-    *part<T>(*log_partition, item, 1) = static_cast<T>(smooth_hmm<T, decltype(shape)>(
-        chains.chain<T>(item, initial, transition, unary), chains.moments<T>(item, *first, *pairs, *marginals),
-        part<T>(*filtered, item, count(chains.each())), part<T>(*predicted, item, count(chains.predictions()))));
+    T* filtered = kept.empty() ? nullptr : part<T>(kept[0], item, count(chains.each()));
+    T* predicted = kept.empty() ? nullptr : part<T>(kept[1], item, count(chains.predictions()));
+    *part<T>(log_partition, item, 1) = static_cast<T>(
+        smooth_hmm<T, decltype(shape)>(chains.chain<T>(item, initial, transition, unary),
+                                       chains.moments<T>(item, first, pairs, marginals), filtered, predicted));
   });
+}
+
+Error hmm_smooth(ffi::ThreadPool pool, bool varying, AnyBuffer initial, AnyBuffer transition, AnyBuffer unary,
+                 Result<AnyBuffer> log_partition, Result<AnyBuffer> first, Result<AnyBuffer> pairs,
+                 Result<AnyBuffer> marginals) {
+  return smooth(pool, varying, initial, transition, unary, *log_partition, *first, *pairs, *marginals, {});
+}
+
+Error hmm_linearise(ffi::ThreadPool pool, bool varying, AnyBuffer initial, AnyBuffer transition, AnyBuffer unary,
+                    Result<AnyBuffer> log_partition, Result<AnyBuffer> first, Result<AnyBuffer> pairs,
+                    Result<AnyBuffer> marginals, Result<AnyBuffer> filtered, Result<AnyBuffer> predicted) {
+  return smooth(pool, varying, initial, transition, unary, *log_partition, *first, *pairs, *marginals,
+                {*filtered, *predicted});
 }
 
 Error hmm_fisher(ffi::ThreadPool pool, bool varying, AnyBuffer log_transition, AnyBuffer filtered, AnyBuffer predicted,
@@ -98,6 +116,18 @@ Error hmm_fisher(ffi::ThreadPool pool, bool varying, AnyBuffer log_transition, A
 using Array = xla::ffi::AnyBuffer;
 
 XLA_FFI_DEFINE_HANDLER_SYMBOL(slds_hmm_smooth, slds::hmm_smooth,
+                              xla::ffi::Ffi::Bind()
+                                  .Ctx<xla::ffi::ThreadPool>()
+                                  .Attr<bool>("varying")
+                                  .Arg<Array>()
+                                  .Arg<Array>()
+                                  .Arg<Array>()
+                                  .Ret<Array>()
+                                  .Ret<Array>()
+                                  .Ret<Array>()
+                                  .Ret<Array>());
+
+XLA_FFI_DEFINE_HANDLER_SYMBOL(slds_hmm_linearise, slds::hmm_linearise,
                               xla::ffi::Ffi::Bind()
                                   .Ctx<xla::ffi::ThreadPool>()
                                   .Attr<bool>("varying")

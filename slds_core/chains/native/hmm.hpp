@@ -1,12 +1,12 @@
-// The recursions of hmm/scan.py, with the same names; one chain a call.
+// The recursions of hmm/scan.py; one chain a call.
 //
-// Everything that is stored is a logarithm, as there. But where the transitions are shared and no prediction is lost to underflow, the
-// conditionals factorise,
+// Where the transitions are shared, probabilities rather than their logarithms are carried along, with
 //
-//     W_ij = P(k_t = i | k_{t+1} = j) = φ_i E_ij r_j,    φ = exp f,  E_ij = exp(A_ij - m_j),  r_j = exp(m_j - p_j),  m_j = max_i A_ij,
+//     φ = P(k_t | o_0 … o_t),    E_ij = exp(A_ij - m_j),  m_j = max_i A_ij,    s_j = Σ_i φ_i E_ij,
 //
-// and a step costs 2 K exponentials instead of K². A step in which any r_j would overflow, where a state can be reached from improbable
-// states alone, takes the long way; so does every step where each has transitions of its own.
+// so that P(k_t = i | k_{t+1} = j) = W_ij = φ_i E_ij / s_j: K exponentials a step instead of K². That is exact unless some s_j is so small
+// that what underflowed on the way to it is no longer negligible beside it: where a state can be reached from improbable states alone.
+// Then the chain is done anew in logarithms, as is every chain in which each step has transitions of its own.
 #pragma once
 
 #include <algorithm>
@@ -114,17 +114,16 @@ inline T normalise(int size, T* log_probability, T* probability) {
   return evidence;
 }
 
-// Returns the log-partition; writes the moments, and f (time, K) and p (time - 1, K) for the Fisher product.
+// In logarithms: returns the log-partition; writes the moments, and f (time, K) and p (time - 1, K) for the Fisher product.
 template <class T, class S>
-double smooth_hmm(const HMMChain<T>& in, const HMMMoments<T>& out, T* filtered, T* predicted) {
+double smooth_hmm_in_logs(const HMMChain<T>& in, const HMMMoments<T>& out, T* filtered, T* predicted) {
   const S s(in.states);
   const int n = s.size(), stride = s.stride();
   const int64_t square = static_cast<int64_t>(n) * n;
   const size_t matrix = static_cast<size_t>(n) * stride;
-  Scratch<T> memory(Transitions<T, S>::scratch(s) + 2 * matrix + 5 * stride);
+  Scratch<T> memory(Transitions<T, S>::scratch(s) + matrix + 4 * stride);
   Transitions<T, S> transitions(s, memory);
-  T *weights = memory.take(matrix), *total = memory.take(matrix);
-  T *probability = memory.take(stride), *sum = memory.take(stride), *r = memory.take(stride);
+  T *weights = memory.take(matrix), *probability = memory.take(stride), *sum = memory.take(stride);
   T *marginals = memory.take(stride), *next = memory.take(stride);
   if (!in.varying) transitions.set(in.transition);
 
@@ -149,42 +148,108 @@ double smooth_hmm(const HMMChain<T>& in, const HMMMoments<T>& out, T* filtered, 
     std::memcpy(out.marginals + t * n, probability, n * sizeof(T));
   }
 
-  // `total` gathers Σ_t φ_i r_j γ_j, which E_ij makes pair probabilities of in the end
   std::memcpy(marginals, probability, stride * sizeof(T));
   if (!in.varying) std::memset(out.transition, 0, square * sizeof(T));
   for (int64_t t = in.time - 2; t >= 0; --t) {
     const T *f = filtered + t * n, *p = predicted + t * n;
     std::memcpy(next, marginals, stride * sizeof(T));
-    if (!in.varying && transitions.reciprocal(r, p)) {
-      std::memcpy(probability, out.marginals + t * n, n * sizeof(T));
-      for (int j = 0; j < n; ++j) r[j] *= next[j];
-      std::memset(marginals, 0, stride * sizeof(T));
-      apply_transposed(s, marginals, transitions.scaled_transposed(), r);
-      for (int i = 0; i < n; ++i) marginals[i] *= probability[i];
-      add_outer(s, total, probability, r);
-    } else {
-      if (in.varying) transitions.set(in.transition + t * square);
-      transitions.conditional(weights, f, p);
-      T* pairs = out.transition + (in.varying ? t * square : 0);
-      for (int i = 0; i < n; ++i) {
-        marginals[i] = 0;
-        for (int j = 0; j < n; ++j) {
-          const T pair = weights[i * stride + j] * next[j];
-          marginals[i] += pair;
-          if (in.varying)
-            pairs[i * n + j] = pair;
-          else
-            pairs[i * n + j] += pair;
-        }
+    if (in.varying) transitions.set(in.transition + t * square);
+    transitions.conditional(weights, f, p);
+    T* pairs = out.transition + (in.varying ? t * square : 0);
+    for (int i = 0; i < n; ++i) {
+      marginals[i] = 0;
+      for (int j = 0; j < n; ++j) {
+        const T pair = weights[i * stride + j] * next[j];
+        marginals[i] += pair;
+        if (in.varying)
+          pairs[i * n + j] = pair;
+        else
+          pairs[i * n + j] += pair;
       }
     }
     std::memcpy(out.marginals + t * n, marginals, n * sizeof(T));
   }
-  if (!in.varying)
-    for (int i = 0; i < n; ++i)
-      for (int j = 0; j < n; ++j) out.transition[i * n + j] += transitions.scaled()[i * stride + j] * total[i * stride + j];
   std::memcpy(out.initial, out.marginals, n * sizeof(T));
   return log_partition;
+}
+
+// In probabilities, for shared transitions: as `smooth_hmm_in_logs`, or returns NaN where a number would be lost. Null pointers for what
+// the Fisher product needs save its logarithms.
+template <class T, class S>
+double smooth_hmm_in_probabilities(const HMMChain<T>& in, const HMMMoments<T>& out, T* filtered, T* predicted) {
+  const double lost = std::numeric_limits<double>::quiet_NaN();
+  const S s(in.states);
+  const int n = s.size(), stride = s.stride();
+  const size_t matrix = static_cast<size_t>(n) * stride;
+  Scratch<T> memory(Transitions<T, S>::scratch(s) + matrix + 5 * stride);
+  Transitions<T, S> transitions(s, memory);
+  transitions.set(in.transition);
+  T *total = memory.take(matrix), *phi = memory.take(stride), *sum = memory.take(stride);
+  T *gamma = memory.take(stride), *ratio = memory.take(stride), *unary = memory.take(stride);
+  Scratch<T> stored(static_cast<size_t>(in.time) * stride);
+  T* const sums = stored.take(static_cast<size_t>(in.time) * stride);
+
+  double log_partition = 0;
+  LogProduct scales;
+  for (int64_t t = 0; t < in.time; ++t) {
+    // φ ∝ s_j exp(m_j + o_j)
+    if (t == 0) {
+      for (int j = 0; j < n; ++j) unary[j] = in.initial[j] + in.unary[j], sum[j] = 1;
+    } else {
+      std::memset(sum, 0, stride * sizeof(T));
+      apply_transposed(s, sum, transitions.scaled(), phi);
+      for (int j = 0; j < n; ++j) {
+        if (!(sum[j] > kLostPrediction<T>)) return lost;
+        unary[j] = transitions.largest(j) + in.unary[t * n + j];
+      }
+      std::memcpy(sums + (t - 1) * stride, sum, stride * sizeof(T));
+    }
+    T largest = unary[0];
+    for (int j = 1; j < n; ++j) largest = std::max(largest, unary[j]);
+    if (!std::isfinite(largest)) return lost;
+    T scale = 0;
+    for (int j = 0; j < n; ++j) scale += phi[j] = sum[j] * std::exp(unary[j] - largest);
+    if (!(scale > kLostPrediction<T>)) return lost;
+    const T inverse = 1 / scale;
+    for (int v = 0; v < s.vectors(); ++v) row(phi, 0, 0)[v] *= inverse;
+    log_partition += largest;
+    scales.multiply(scale);
+    std::memcpy(out.marginals + t * n, phi, n * sizeof(T));
+    if (filtered)
+      for (int j = 0; j < n; ++j) filtered[t * n + j] = std::log(phi[j]);
+    if (predicted && t > 0)
+      for (int j = 0; j < n; ++j) predicted[(t - 1) * n + j] = std::log(sum[j]) + transitions.largest(j);
+  }
+
+  // `total` gathers Σ_t φ_i γ_j / s_j, which E_ij makes pair probabilities of in the end
+  std::memcpy(gamma, phi, stride * sizeof(T));
+  for (int64_t t = in.time - 2; t >= 0; --t) {
+    load_row(s, phi, out.marginals + t * n);
+    const T* below = sums + t * stride;
+    for (int j = 0; j < n; ++j) ratio[j] = gamma[j] / below[j];
+    std::memset(gamma, 0, stride * sizeof(T));
+    apply_transposed(s, gamma, transitions.scaled_transposed(), ratio);
+    for (int v = 0; v < s.vectors(); ++v) row(gamma, 0, 0)[v] *= row(phi, 0, 0)[v];
+    add_outer(s, total, phi, ratio);
+    std::memcpy(out.marginals + t * n, gamma, n * sizeof(T));
+  }
+  for (int i = 0; i < n; ++i)
+    for (int j = 0; j < n; ++j) out.transition[i * n + j] = transitions.scaled()[i * stride + j] * total[i * stride + j];
+  std::memcpy(out.initial, out.marginals, n * sizeof(T));
+  return log_partition + scales.log();
+}
+
+// Returns the log-partition; writes the moments, and, unless null, f = log φ (time, K) and p (time - 1, K), the logarithms of s_j exp m_j.
+template <class T, class S>
+double smooth_hmm(const HMMChain<T>& in, const HMMMoments<T>& out, T* filtered, T* predicted) {
+  if (!in.varying) {
+    const double log_partition = smooth_hmm_in_probabilities<T, S>(in, out, filtered, predicted);
+    if (!std::isnan(log_partition)) return log_partition;
+  }
+  if (filtered) return smooth_hmm_in_logs<T, S>(in, out, filtered, predicted);
+  Scratch<T> memory(static_cast<size_t>(2 * in.time) * in.states);
+  filtered = memory.take(in.time * in.states);
+  return smooth_hmm_in_logs<T, S>(in, out, filtered, memory.take((in.time - 1) * in.states));
 }
 
 // What a finished smoothing left, for the Fisher product.
@@ -195,21 +260,21 @@ struct HMMLinearisation {
 
 // The change of the moments along `direction`.
 //
-// Forward, d_f are left where the changes of the marginals will be; d_p = d_f + constant - d_unary are found again on the way back
-// by the same sums that made them.
+// Forward, d_f are left where the changes of the marginals will be, and φ, r = exp(m - p) and d_p are kept for the way back. Steps
+// whose conditionals do not factorise, or would overflow, take W itself.
 template <class T, class S>
 void differentiate_hmm(const HMMLinearisation<T>& at, const HMMChain<T>& direction, const HMMMoments<T>& out) {
   const S s(direction.states);
   const int n = s.size(), stride = s.stride();
   const int64_t time = direction.time, square = static_cast<int64_t>(n) * n;
-  const size_t matrix = static_cast<size_t>(n) * stride;
-  Scratch<T> memory(Transitions<T, S>::scratch(s) + 5 * matrix + 9 * stride);
+  const size_t matrix = static_cast<size_t>(n) * stride, kept = static_cast<size_t>(time) * stride;
+  Scratch<T> memory(Transitions<T, S>::scratch(s) + 5 * matrix + 6 * stride + 3 * kept);
   Transitions<T, S> transitions(s, memory);
   T *weights = memory.take(matrix), *turned = memory.take(matrix), *turned_transposed = memory.take(matrix);
   T *total = memory.take(matrix), *turned_total = memory.take(matrix);
-  T *d_f = memory.take(stride), *d_p = memory.take(stride), *probability = memory.take(stride);
-  T *r = memory.take(stride), *pushed = memory.take(stride), *next_gamma = memory.take(stride);
+  T *d_f = memory.take(stride), *pushed = memory.take(stride), *next_gamma = memory.take(stride);
   T *d_gamma = memory.take(stride), *next_d_gamma = memory.take(stride), *sum = memory.take(stride);
+  T *phis = memory.take(kept), *rs = memory.take(kept), *d_ps = memory.take(kept);
   if (!direction.varying) {
     transitions.set(at.transition);
     for (int i = 0; i < n; ++i)  // E_ij dA_ij
@@ -217,38 +282,36 @@ void differentiate_hmm(const HMMLinearisation<T>& at, const HMMChain<T>& directi
         turned[i * stride + j] = turned_transposed[j * stride + i] =
             transitions.scaled()[i * stride + j] * direction.transition[i * n + j];
   }
-
-  // Writes d_p = Wᵀ (d_f + dA) of the step from t to t + 1, and leaves W or its factors for the way back.
-  const auto predict = [&](int64_t t) {
-    const T *f = at.filtered + t * n, *p = at.predicted + t * n;
-    std::memset(d_p, 0, stride * sizeof(T));
-    if (!direction.varying && transitions.reciprocal(r, p)) {
-      for (int i = 0; i < n; ++i) {
-        probability[i] = std::exp(f[i]);
-        pushed[i] = probability[i] * d_f[i];
-      }
-      apply_transposed(s, d_p, transitions.scaled(), pushed);
-      apply_transposed(s, d_p, turned, probability);
-      for (int j = 0; j < n; ++j) d_p[j] *= r[j];
-      return true;
-    }
+  const auto weigh = [&](int64_t t) {  // writes W itself
     if (direction.varying) transitions.set(at.transition + t * square);
-    transitions.conditional(weights, f, p);
-    const T* d_transition = direction.transition + (direction.varying ? t * square : 0);
-    for (int i = 0; i < n; ++i)
-      for (int j = 0; j < n; ++j) d_p[j] += weights[i * stride + j] * (d_f[i] + d_transition[i * n + j]);
-    return false;
+    transitions.conditional(weights, at.filtered + t * n, at.predicted + t * n);
+    return direction.transition + (direction.varying ? t * square : 0);
   };
+  const auto factorises = [&](int64_t t) { return rs[t * stride] >= 0; };
 
   for (int64_t t = 0; t < time; ++t) {
-    if (t == 0)
-      for (int j = 0; j < n; ++j) d_f[j] = direction.initial[j] + direction.unary[j];
-    else {
-      predict(t - 1);
-      for (int j = 0; j < n; ++j) d_f[j] = d_p[j] + direction.unary[t * n + j];
+    T *phi = phis + t * stride, *r = rs + t * stride, *d_p = d_ps + t * stride;
+    // d_p, of the step that leads here; zero at the first
+    if (t > 0) {
+      r -= stride, d_p -= stride;
+      if (direction.varying || !transitions.reciprocal(r, at.predicted + (t - 1) * n)) r[0] = -1;
+      if (factorises(t - 1)) {
+        for (int i = 0; i < n; ++i) pushed[i] = (phi - stride)[i] * d_f[i];
+        apply_transposed(s, d_p, transitions.scaled(), pushed);
+        apply_transposed(s, d_p, turned, phi - stride);
+        for (int j = 0; j < n; ++j) d_p[j] *= r[j];
+      } else {
+        const T* d_transition = weigh(t - 1);
+        for (int i = 0; i < n; ++i)
+          for (int j = 0; j < n; ++j) d_p[j] += weights[i * stride + j] * (d_f[i] + d_transition[i * n + j]);
+      }
     }
     T mean = 0;
-    for (int j = 0; j < n; ++j) mean += std::exp(at.filtered[t * n + j]) * d_f[j];
+    for (int j = 0; j < n; ++j) {
+      phi[j] = std::exp(at.filtered[t * n + j]);
+      d_f[j] = (t > 0 ? d_p[j] : direction.initial[j]) + direction.unary[t * n + j];
+      mean += phi[j] * d_f[j];
+    }
     for (int j = 0; j < n; ++j) d_f[j] -= mean;
     std::memcpy(out.marginals + t * n, d_f, n * sizeof(T));
   }
@@ -257,24 +320,26 @@ void differentiate_hmm(const HMMLinearisation<T>& at, const HMMChain<T>& directi
   std::memcpy(out.marginals + (time - 1) * n, d_gamma, n * sizeof(T));
   if (!direction.varying) std::memset(out.transition, 0, square * sizeof(T));
   for (int64_t t = time - 2; t >= 0; --t) {
+    T *phi = phis + t * stride, *r = rs + t * stride, *d_p = d_ps + t * stride;
     std::memcpy(next_d_gamma, d_gamma, stride * sizeof(T));
-    std::memcpy(next_gamma, at.marginals + (t + 1) * n, n * sizeof(T));
-    std::memcpy(d_f, out.marginals + t * n, n * sizeof(T));
+    load_row(s, next_gamma, at.marginals + (t + 1) * n);
+    load_row(s, d_f, out.marginals + t * n);
     // a pair probability W_ij γ_j changes by W_ij ((d_f_i + dA_ij - d_p_j) γ_j + dγ_j)
-    if (predict(t)) {
+    if (factorises(t)) {
       for (int j = 0; j < n; ++j) {
         sum[j] = r[j] * (next_d_gamma[j] - d_p[j] * next_gamma[j]);
         r[j] *= next_gamma[j];
+        pushed[j] = phi[j] * d_f[j];
       }
       std::memset(d_gamma, 0, stride * sizeof(T));
       apply_transposed(s, d_gamma, transitions.scaled_transposed(), sum);
       apply_transposed(s, d_gamma, turned_transposed, r);
-      for (int i = 0; i < n; ++i) d_gamma[i] = probability[i] * d_gamma[i] + d_f[i] * at.marginals[t * n + i];
-      add_outer(s, total, probability, sum);
+      for (int i = 0; i < n; ++i) d_gamma[i] = phi[i] * d_gamma[i] + d_f[i] * at.marginals[t * n + i];
+      add_outer(s, total, phi, sum);
       add_outer(s, total, pushed, r);
-      add_outer(s, turned_total, probability, r);
+      add_outer(s, turned_total, phi, r);
     } else {
-      const T* d_transition = direction.transition + (direction.varying ? t * square : 0);
+      const T* d_transition = weigh(t);
       T* d_pairs = out.transition + (direction.varying ? t * square : 0);
       for (int i = 0; i < n; ++i) {
         d_gamma[i] = 0;
@@ -294,8 +359,8 @@ void differentiate_hmm(const HMMLinearisation<T>& at, const HMMChain<T>& directi
   if (!direction.varying)
     for (int i = 0; i < n; ++i)
       for (int j = 0; j < n; ++j)
-        out.transition[i * n + j] += transitions.scaled()[i * stride + j] * total[i * stride + j] +
-                                     turned[i * stride + j] * turned_total[i * stride + j];
+        out.transition[i * n + j] +=
+            transitions.scaled()[i * stride + j] * total[i * stride + j] + turned[i * stride + j] * turned_total[i * stride + j];
   std::memcpy(out.initial, out.marginals, n * sizeof(T));
 }
 
