@@ -1,9 +1,8 @@
 """Inference on sequences that a model was not trained on, and the bound on their log-likelihood."""
 
-from functools import partial
+from typing import Any
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
@@ -18,6 +17,16 @@ _MAX_SWEEPS = 2000
 _TOLERANCE = 1e-9  # of the state; the bound's own error is of second order in it
 
 
+@eqx.filter_jit
+def _encode(model: SVAE, batch: Batch) -> SLDSPotentials:
+    return model.parameters(batch)
+
+
+@eqx.filter_jit
+def _ascend(problem: Any, parameters: SLDSPotentials, start: Float[Array, "packed state"]) -> Inference:
+    return coordinate_ascent(problem, parameters, start, max_sweeps=_MAX_SWEEPS, tolerance=_TOLERANCE)
+
+
 def infer(
     model: SVAE, batch: Batch, start: Float[Array, "packed state"] | None = None
 ) -> tuple[SLDSPotentials, Inference]:
@@ -29,22 +38,22 @@ def infer(
         start: where inference starts. Mean field has several fixed points; without a start, inference begins at equal probabilities
             and at each state for the whole of each sequence, and a sequence goes on from the one that led it furthest.
     """
-    parameters = eqx.filter_jit(lambda model: model.parameters(batch))(model)
-    ascend = jax.jit(
-        partial(coordinate_ascent, batch.problem, max_sweeps=_MAX_SWEEPS, tolerance=_TOLERANCE, criterion="residual")
-    )
+    problem, parameters = batch.problem, _encode(model, batch)
     if start is not None:
-        return parameters, ascend(parameters, start)
+        return parameters, _ascend(problem, parameters, start)
     states = model.factors.initial.size
     rows = [np.full(states, 1 / states), *np.eye(states)] if states > 1 else [np.ones(1)]
-    found = [ascend(parameters, jnp.asarray(np.tile(row, (batch.transitions, 1)), batch.values.dtype)) for row in rows]
+    found = [
+        _ascend(problem, parameters, jnp.asarray(np.tile(row, (batch.transitions, 1)), batch.values.dtype))
+        for row in rows
+    ]
     if len(found) == 1:
         return parameters, found[0]
     bounds = np.stack([np.atleast_1d(np.asarray(inference.posterior.elbo)) for inference in found])
     best = np.nan_to_num(bounds, nan=-np.inf).argmax(0)
     owner = np.repeat(best, [length - 1 for length in batch.lengths])
     chosen = jnp.stack([inference.state for inference in found])[owner, np.arange(batch.transitions)]
-    return parameters, ascend(parameters, chosen)
+    return parameters, _ascend(problem, parameters, chosen)
 
 
 def held_out_bound(model: SVAE, batch: Batch) -> Float[Array, ""]:

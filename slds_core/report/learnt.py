@@ -7,7 +7,7 @@ import xarray as xr
 
 from slds_core.report.load import ModelResults
 
-GIVEN, IMPUTED, FORECAST = 1, 2, 3  # what an entry was asked as
+GIVEN, IMPUTED, FORECAST = 1, 2, 3  # what an entry was asked as; as the stage writes it, which knows JAX
 METHODS = {"model": "this model", "lds": "LDS", "hmm": "HMM", "interpolation": "interpolation"}
 TASKS = {IMPUTED: "imputation", FORECAST: "forecast"}
 

@@ -45,12 +45,13 @@ def learning(results: ModelResults) -> Figure:
         axes.locator_params(axis="x", nbins=3)
         axes.set_xlabel("nat an entry")
         axes.set_title("Held out", pad=8)
-    footnote(figure, _note(held_out))
+    footnote(figure, _note(final, held_out))
     return figure
 
 
-def _note(held_out: dict[str, float]) -> str:
-    text = "Line: before each epoch's update. Dot: after the last, inference converged. Higher is better."
+def _note(final: float, held_out: dict[str, float]) -> str:
+    text = "Line: before each epoch's update. Higher is better."
+    text += " Blue dot: after the last, inference converged." if np.isfinite(final) else ""
     return f"{text} Of the HMM the log-likelihood itself." if "hmm" in held_out else text
 
 
