@@ -24,7 +24,7 @@ except StudyError as error:
 CACHE = os.path.abspath(os.environ.get("SLDS_CACHE", ".cache"))
 COMPILED = shlex.quote(os.path.join(CACHE, "jax", node_type()))
 # A killed training goes on from here: what it leaves in results/ is removed.
-TRAINING = os.path.join(CACHE, "training")
+TRAINING = shlex.quote(os.path.join(CACHE, "training"))
 # `slds` is this environment's, activated or not; XLA takes its number of threads from NPROC, matplotlib caches fonts
 # XLA's first level of optimisation runs these programs as fast as its last, and compiles them a third sooner.
 FLAGS = shlex.quote(
@@ -40,7 +40,7 @@ def literal(text):
 PREFIX = (
     f'slds() ( exec {shlex.quote(sys.executable)} -m slds_core.cli "$@" ); '
     f"export XLA_FLAGS={FLAGS} JAX_COMPILATION_CACHE_DIR={COMPILED} JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS=0 "
-    f"MPLCONFIGDIR={shlex.quote(os.path.join(CACHE, 'matplotlib'))} NPROC=$OMP_NUM_THREADS "
+    f"TRAINING={TRAINING} MPLCONFIGDIR={shlex.quote(os.path.join(CACHE, 'matplotlib'))} NPROC=$OMP_NUM_THREADS "
     "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES=-1 TF_CPP_MIN_LOG_LEVEL=2; set -euo pipefail; "
 )
 shell.prefix(literal(PREFIX))

@@ -52,7 +52,7 @@ rule fit:
     message:
         "Learn the model {wildcards.model}"
     shell:
-        "slds fit --name {wildcards.model:q} {params.settings} --precision {params.precision} --keep {TRAINING:q}"
+        'slds fit --name {wildcards.model:q} {params.settings} --precision {params.precision} --keep "$TRAINING"'
         " --output {output:q} 2>&1 | tee {log:q}"
 
 

@@ -46,7 +46,7 @@ def estimators(study: Study) -> Figure | None:
     strips: list[tuple[str, str, Callable[[Training], float]]] = [
         ("Sequences learnt from", "Δ bound (nat an entry)", lambda run: found.difference(run, "bound")),
         ("Sequences held out", "Δ bound (nat an entry)", lambda run: found.difference(run, "held_out_bound")),
-        ("Time to 9/10 of the gain", "processor time (s)", found.seconds_to_target),
+        ("Time to 9/10 gain", "processor time (s)", found.seconds_to_target),
     ]
     for k, (title, unit, value) in enumerate(strips):
         axes = panel(figure, left + k * (width + 0.22), 0.42, width, height)
