@@ -16,7 +16,11 @@ study: .venv/run.stamp
 		--directory results/studies/$(basename $(notdir $(STUDY))) --configfile $(STUDY)
 	@echo "The report: $(CURDIR)/results/studies/$(basename $(notdir $(STUDY)))/results/report.html"
 
-.PHONY: report test study lint lock clean
+# make benchmark: measure anew what docs/performance.md shows; about half an hour
+benchmark: .venv/dev.stamp
+	for measured in chains sweeps million solvers; do $(BIN)/python benchmarks/$$measured.py || exit 1; done
+
+.PHONY: report test study benchmark lint lock clean
 
 report: .venv/run.stamp
 	$(BIN)/slds run --cores $(CORES)
