@@ -27,6 +27,16 @@ class Scaling:
 
 
 @dataclass(frozen=True)
+class Interval:
+    """Steps of a sequence that have a name, such as a recession: known beside the data, and shown beside what is learnt."""
+
+    sequence: int
+    start: int  # the first step
+    stop: int  # the step after the last
+    label: str
+
+
+@dataclass(frozen=True)
 class Series:
     """Sequences side by side, padded to the longest."""
 
@@ -39,7 +49,9 @@ class Series:
     labels: tuple[tuple[str, ...], ...] = ()  # of each sequence's steps, such as dates; none where there are none
     truth: Mapping[str, np.ndarray] = field(
         default_factory=dict
-    )  # known beside the data: (sequence, time or transition)
+    )  # known beside the data: (sequence, time or transition, …)
+    intervals: tuple[Interval, ...] = ()
+    units: tuple[str, ...] = ()  # of each channel's original values; none where they are not known
 
     def __post_init__(self) -> None:
         shape = (len(self.lengths), max(self.lengths, default=0), len(self.channels))
@@ -50,6 +62,11 @@ class Series:
             raise ValueError(f"expected at least one sequence, step and channel, found lengths {self.lengths}")
         if np.any(self.values[~self.observed] != 0):
             raise ValueError("values: expected zero where nothing is observed")
+        for own in self.intervals:
+            if not (0 <= own.sequence < shape[0] and 0 <= own.start < own.stop <= self.lengths[own.sequence]):
+                raise ValueError(f"intervals: expected steps of a sequence, found {own} with lengths {self.lengths}")
+        if self.units and len(self.units) != shape[2]:
+            raise ValueError(f"units: expected one for each of {shape[2]} channels, found {self.units}")
 
     def hide(self, hidden: Bool[np.ndarray, "sequence time channel"]) -> "Series":
         """Returns the series without the entries that ``hidden`` marks: their values are gone, not only masked."""
@@ -69,6 +86,36 @@ class Series:
             names=tuple(self.names[i] for i in chosen) if self.names else (),
             labels=tuple(self.labels[i] for i in chosen) if self.labels else (),
             truth={name: array[chosen] for name, array in self.truth.items()},
+            intervals=tuple(
+                replace(interval, sequence=number)
+                for number, sequence in enumerate(chosen)
+                for interval in self.intervals
+                if interval.sequence == sequence
+            ),
+        )
+
+    def cut(self, steps: int) -> "Series":
+        """Returns the series without the last steps of each sequence. What is known beside the data keeps its padding.
+
+        Raises:
+            ValueError: a sequence has no step left.
+        """
+        shortest = min(self.lengths)
+        if not 0 <= steps < shortest:
+            raise ValueError(
+                f"expected at least 0 and less than {shortest} steps, the shortest sequence's, found {steps}"
+            )
+        lengths = tuple(length - steps for length in self.lengths)
+        kept = np.arange(max(lengths)) < np.array(lengths)[:, None]
+        observed = self.observed[:, : max(lengths)] & kept[:, :, None]
+        clipped = (replace(own, stop=min(own.stop, lengths[own.sequence])) for own in self.intervals)
+        return replace(
+            self,
+            values=np.where(observed, self.values[:, : max(lengths)], 0.0),
+            observed=observed,
+            lengths=lengths,
+            labels=tuple(own[:length] for own, length in zip(self.labels, lengths, strict=False)),
+            intervals=tuple(own for own in clipped if own.start < own.stop),
         )
 
     @property
@@ -85,6 +132,8 @@ def series(
     names: Sequence[str] = (),
     labels: Sequence[Sequence[str]] = (),
     truth: Mapping[str, np.ndarray] | None = None,
+    intervals: Sequence[Interval] = (),
+    units: Sequence[str] = (),
 ) -> Series:
     """Returns sequences as a ``Series``.
 
@@ -92,7 +141,7 @@ def series(
         sequences: one array each, NaN where an entry is missing.
         channels: names along the second axis.
         standardise: whether to give each channel mean zero and variance one over all that is observed of it.
-        names, labels, truth: as in ``Series``.
+        names, labels, truth, intervals, units: as in ``Series``.
 
     Raises:
         ValueError: a channel has no observed entry, or holds an infinity; names it.
@@ -128,4 +177,6 @@ def series(
         tuple(names),
         tuple(tuple(own) for own in labels),
         truth or {},
+        tuple(intervals),
+        tuple(units),
     )

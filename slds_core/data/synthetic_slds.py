@@ -60,7 +60,7 @@ def synthetic_slds(
     seed: int = 0,
     standardise: bool = False,
 ) -> Series:
-    """Returns observations of the system's paths; the truth ``state`` (sequence, transition) is -1 in padding.
+    """Returns observations of the system's paths; the truth is each transition's ``state``, -1 in padding, and the ``path``, zero there.
 
     Args:
         lengths: time steps of each sequence.
@@ -71,6 +71,7 @@ def synthetic_slds(
         standardise: as for ``series``.
     """
     system = synthetic_system(latent=latent, states=states, channels=channels, stickiness=stickiness, seed=seed)
+    paths = np.zeros((len(lengths), max(lengths), latent))
     observations, state = [], np.full((len(lengths), max(max(lengths) - 1, 0)), -1)
     for number, length in enumerate(lengths):
         generator = np.random.default_rng([seed, number])
@@ -82,8 +83,9 @@ def synthetic_slds(
             mean = system.matrix[current] @ path[step] + system.offset[current]
             path[step + 1] = mean + process_noise * generator.standard_normal(latent)
             current = generator.choice(states, p=system.transition[current])
+        paths[number, :length] = path
         seen = path @ system.loading.T + observation_noise * generator.standard_normal((length, channels))
         seen[generator.random(seen.shape) < missing] = np.nan
         observations.append(seen)
     names = [f"channel_{number}" for number in range(channels)]
-    return series(observations, names, standardise=standardise, truth={"state": state})
+    return series(observations, names, standardise=standardise, truth={"state": state, "path": paths})

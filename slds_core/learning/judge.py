@@ -5,7 +5,6 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
-from slds_core.chains.gaussian import GaussianStatistics
 from slds_core.fixed_point import fixed_point_residual, newton_cg
 from slds_core.gradients import fisher_cg
 from slds_core.learning.batch import Batch
@@ -24,7 +23,6 @@ class Settled(NamedTuple):
     likelihood: Float[Array, ""]  # E_q[log p(y | z)]
     local_divergence: Float[Array, ""]  # KL(q(z) q(k) ‖ p(z, k))
     residual: Float[Array, ""]  # largest change of the marginals in one more sweep
-    gaussian: GaussianStatistics  # of q(z)
 
 
 def settled(
@@ -44,7 +42,7 @@ def settled(
     objective = training_objective(model.decoder, batch, key)(parameters, found.posterior)
     divergence = problem.monitors(found.posterior)["kl"]
     residual = fixed_point_residual(problem, parameters, found.state).maximum
-    return Settled(objective + divergence, divergence, residual, found.posterior.gaussian)
+    return Settled(objective + divergence, divergence, residual)
 
 
 def uniform_start(batch: Batch, states: int) -> Float[Array, "packed state"]:

@@ -6,7 +6,6 @@ It stands here, and not in ``plugins/``, because it names other plugins, reads t
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-import numpy as np
 from pydantic import Field
 
 from slds_core.plugins import BuiltModel, LearntModel
@@ -52,7 +51,27 @@ class SVAE(LearntModel):
     held_out_seed: int = Field(0, ge=0, description="seed of that choice")
     seed: int = Field(0, ge=0, description="seed of clustering, network, batches and samples")
     held_out_sequences: int = Field(
-        0, ge=0, description="sequences, the data's last, that are not learnt from: the bound on them is measured"
+        0,
+        ge=0,
+        description="sequences, the data's last, that are not learnt from: the bound on them is measured; 'held_out', 'masked' and "
+        "'horizon' then apply to them, else to all sequences",
+    )
+    masked: list[int] | None = Field(
+        None,
+        min_length=2,
+        max_length=2,
+        description="steps that are held out to measure imputation: the first, and the one after the last",
+    )
+    horizon: int = Field(
+        0,
+        ge=0,
+        description="last steps of each sequence that are held out and forecast",
+        json_schema_extra={"unit": "step"},
+    )
+    baselines: list[Literal["lds", "hmm"]] = Field(
+        [],
+        description="what to fit to the same data and measure beside it: 'lds', the same with one state, trained for as many epochs; "
+        "'hmm', a hidden Markov model with Gaussian emissions and as many states",
     )
     start: Literal["last", "uniform"] = Field(
         "last",
@@ -79,7 +98,7 @@ class SVAE(LearntModel):
     def problem(self):
         from slds_core.models.slds import slds_problem
 
-        lengths = self._split(_make("data", self.data).load())[0].lengths
+        lengths = self._split().training.lengths
         return slds_problem(lengths if len(lengths) > 1 else None)
 
     def rebuild(self, dataset):
@@ -107,40 +126,52 @@ class SVAE(LearntModel):
         import equinox as eqx
         import jax.numpy as jnp
 
-        from slds_core.learning.imputation import hold_out
-        from slds_core.study.training_files import TrainingFiles
-        from slds_core.study.training_loop import QUANTITIES, train
+        from slds_core.study.evaluation import evaluation
+        from slds_core.study.training_loop import QUANTITIES
 
-        series = _make("data", self.data).load()
-        learnt, unseen = self._split(series)
-        held_out = hold_out(learnt.observed, self.held_out, self.held_out_seed)
-        run, progress = self._begin(learnt.hide(held_out))
-        files = None if keep is None else TrainingFiles(keep, self._key())
-        progress, records = train(run, progress, self.epochs, files, self.judge)
+        split = self._split()
+        run, progress, records = self.learn(split.training, keep)
         whole = run.whole()
         history = {
             f"training_{name}": ("epoch", records[:, column], f"training: {name.replace('_', ' ')}", unit)
             for column, (name, unit) in enumerate(QUANTITIES.items())
         }
         parameters = eqx.filter_jit(lambda model: model.parameters(whole))(progress.model)
-        extra = history | self._ending(run, progress, learnt, held_out, unseen)
+        extra = history | self._ending(run, progress) | evaluation(self, split, run, progress, keep)
         return BuiltModel(whole.problem, parameters, jnp.asarray(run.marginals(progress)), extra)
 
-    def _split(self, series: Any) -> tuple[Any, Any]:
-        """Returns the sequences to learn from, and those held out; ``None`` where there are none.
+    def learn(self, series: Any, keep: Path | None = None) -> tuple[Any, Any, Any]:
+        """Returns a run on the series, its progress after the last epoch, and the records of all; JAX must be in double precision.
 
         Raises:
-            StudyError: no sequence would be left to learn from.
+            NonFinite: names the first quantity that is not finite.
         """
-        count = len(series.lengths)
-        if self.held_out_sequences >= count:
-            raise StudyError(
-                f"held_out_sequences: expected less than the data's {count}, found {self.held_out_sequences}"
+        from slds_core.study.training_files import TrainingFiles
+        from slds_core.study.training_loop import train
+
+        run, progress = self._begin(series)
+        files = None if keep is None else TrainingFiles(keep, self._key())
+        return run, *train(run, progress, self.epochs, files, self.judge)
+
+    def _split(self) -> Any:
+        """Returns what is learnt from, and what is held out.
+
+        Raises:
+            StudyError: there are not so many sequences or steps to hold out.
+        """
+        from slds_core.evaluation.split import split
+
+        try:
+            return split(
+                _make("data", self.data).load(),
+                sequences=self.held_out_sequences,
+                horizon=self.horizon,
+                masked=None if self.masked is None else (self.masked[0], self.masked[1]),
+                share=self.held_out,
+                seed=self.held_out_seed,
             )
-        cut = count - self.held_out_sequences
-        if cut == count:
-            return series, None
-        return series.select(range(cut)), series.select(range(cut, count))
+        except ValueError as error:
+            raise StudyError(str(error)) from error
 
     def _begin(self, series: Any) -> Any:
         """Returns the run and the progress before its first epoch."""
@@ -170,70 +201,28 @@ class SVAE(LearntModel):
         run = Run(learner, series, batch_size=self.batch, seed=self.seed, cold=self.start == "uniform")
         return run, run.begin(Model(encoder, start.decoder, start.factors), start.marginals)
 
-    def _ending(self, run: Any, progress: Any, series: Any, held_out: np.ndarray, unseen: Any) -> dict[str, Any]:
-        """Returns what the learnt model is worth, with inference converged: the same judge whatever estimator trained it."""
+    def _ending(self, run: Any, progress: Any) -> dict[str, Any]:
+        """Returns the bound with inference converged: the same judge whatever estimator trained it."""
         import equinox as eqx
         import jax.numpy as jnp
 
-        from slds_core.learning import full_batch
         from slds_core.learning.factors import divergence
-        from slds_core.learning.judge import settled, uniform_start
+        from slds_core.learning.judge import settled
 
-        model, whole = progress.model, run.whole()
-        found = eqx.filter_jit(settled)(model, whole, jnp.asarray(run.marginals(progress)))
-        shared = float(divergence(model.factors, run.learner.prior))
+        found = eqx.filter_jit(settled)(progress.model, run.whole(), jnp.asarray(run.marginals(progress)))
+        shared = float(divergence(progress.model.factors, run.learner.prior))
         bound = (float(found.likelihood - found.local_divergence) - shared) / run.entries
-        extra: dict[str, Any] = {
-            "training_final_bound": (
-                (),
-                bound,
-                "bound after the last epoch, inference converged, an observed entry",
-                "nat",
-            ),
-            "training_final_residual": ((), float(found.residual), "largest change in one more sweep there", "1"),
-        }
-        if unseen is not None:
-            batch = full_batch(unseen)
-            local = eqx.filter_jit(settled)(model, batch, uniform_start(batch, self.states))
-            each = float(local.likelihood - local.local_divergence) / max(int(unseen.observed.sum()), 1)
-            words = "bound on the log-likelihood of the sequences held out, an observed entry, standardised"
-            extra["training_method"] = "method", ["model"], "what predicts", "1"
-            extra["training_held_out_bound"] = "method", [each], words, "nat"
-        return extra | self._imputation(run, progress, found.gaussian, series, held_out)
-
-    def _imputation(self, run: Any, progress: Any, gaussian: Any, series: Any, held_out: np.ndarray) -> dict[str, Any]:
-        """Returns what the model makes of the entries held out, and linear interpolation beside it."""
-        import jax.numpy as jnp
-
-        from slds_core.learning import full_batch
-        from slds_core.learning.imputation import imputation, interpolate
-
-        if not held_out.any():
-            return {}
-        batch = run.whole()
-        mean, variance = progress.model.decoder.predict(gaussian)
-        pairs = full_batch(series).values, jnp.asarray(held_out)
-        values, held = (np.asarray(batch.packed(array)) for array in pairs)
-        known = run.series
-        straight = np.concatenate(
-            [interpolate(v[:n], o[:n]) for v, o, n in zip(known.values, known.observed, known.lengths, strict=True)]
-        )
-        found = imputation(values, held, np.asarray(mean), np.asarray(variance), straight)
-        words = {
-            "error": "root mean square error of imputation, entries held out, standardised",
-            "interpolation_error": "the same of linear interpolation in time",
-            "log_density": "mean predictive log-density of entries held out",
-        }
+        words = "bound after the last epoch, inference converged, an observed entry"
         return {
-            f"training_held_out_{name}": ((), getattr(found, name), text, "nat" if name == "log_density" else "1")
-            for name, text in words.items()
+            "training_final_bound": ((), bound, words, "nat"),
+            "training_final_residual": ((), float(found.residual), "largest change in one more sweep there", "1"),
         }
 
     def _key(self) -> str:
         """Returns what tells this training from others: all that it depends on, but not how long it goes on."""
         from slds_core.study.provenance import file_hash, settings_hash
 
-        own = self.model_dump(mode="json", exclude={"epochs"})
+        own = self.model_dump(mode="json", exclude={"epochs", "baselines"})
         files = {str(path): file_hash(path) for path in self.input_files()}
         identities = [registry.identity(kind, _setting(getattr(self, box))[0]) for box, kind in self.boxes.items()]
         return settings_hash([own, files, identities, registry.identity("models", "svae")])

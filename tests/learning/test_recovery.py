@@ -1,45 +1,56 @@
-"""What is known is found again: segmentation and bound on draws from a known system, and a known regime's entries filled in."""
+"""What is known is found again: segmentation, dynamics and bound on draws from a known system, and a real series' entries filled in."""
 
+import jax
 import numpy as np
 import pytest
+from tolerances import DTYPE
 
-from slds_core.data.synthetic_slds import synthetic_slds
+from slds_core.data.synthetic_slds import synthetic_slds, synthetic_system
+from slds_core.evaluation.forecast import system
+from slds_core.evaluation.gaussian_hmm import explain, fit_hmm
+from slds_core.evaluation.held_out import held_out_bound
+from slds_core.evaluation.recovery import Dynamics, in_basis_of, recovery
+from slds_core.learning import full_batch
 from slds_core.study.svae import SVAE
 
-LENGTHS = [200, 150]
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(jax.numpy.float64 != DTYPE, reason="the plugin trains in float64")]
+SYSTEM = {"latent": 2, "states": 3, "channels": 5, "stickiness": 0.95}
 
 
-def adjusted_rand_index(a, b):
-    """Hubert and Arabie (1985)."""
-    table = np.array([[np.sum((a == i) & (b == j)) for j in np.unique(b)] for i in np.unique(a)])
-
-    def pairs(counts):
-        return np.sum(counts * (counts - 1) / 2)
-
-    rows, columns, together = pairs(table.sum(1)), pairs(table.sum(0)), pairs(table)
-    chance = rows * columns / pairs(np.array([len(a)]))
-    return (together - chance) / ((rows + columns) / 2 - chance)
+def in_true_basis(model, truth):
+    """The dynamics that were learnt, in the basis in which the data were drawn."""
+    points, decoder = jax.tree.map(np.asarray, system(model.factors)), model.decoder
+    found = Dynamics(points.matrix, points.offset)
+    return in_basis_of(
+        truth.loading, np.zeros(len(truth.loading)), found, np.asarray(decoder.loading), np.asarray(decoder.offset)
+    )
 
 
-def test_adjusted_rand_index():
-    labels = np.array([0, 0, 1, 1, 2, 2])
-    assert adjusted_rand_index(labels, (labels + 1) % 3) == 1
-    assert adjusted_rand_index(np.array([0, 0, 1, 1]), np.array([0, 1, 0, 1])) == pytest.approx(-0.5)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_recovery(seed):
-    """Measured on seeds 0 to 9: adjusted Rand index 0.84 to 1.00, median 0.98; bound 0.14 to 0.49 nats an entry above an LDS's."""
-    truth = synthetic_slds(lengths=LENGTHS, seed=seed).truth["state"]
-    data = {"plugin": "synthetic_slds", "lengths": LENGTHS, "seed": seed}
-    found, linear = (SVAE(data=data, latent=2, states=states, epochs=40).build() for states in (3, 1))
-    labels = np.asarray(found.start).argmax(1)
-    assert adjusted_rand_index(labels, truth[truth >= 0]) > 0.8
-    assert found.extra["training_bound"][1][-1] > linear.extra["training_bound"][1][-1] + 0.1
+    """The figures of ten seeds are in docs/learning.md. Sequences of 200 and 150 steps are learnt from, one of 150 is held out."""
+    series, truth = synthetic_slds(lengths=[200, 150, 150], seed=seed), synthetic_system(**SYSTEM, seed=seed)
+    training, held_out = series.select([0, 1]), full_batch(series.select([2]))
+    trained = [SVAE(data="synthetic_slds", states=states, epochs=40).learn(training) for states in (3, 1)]
+    run, progress, _ = trained[0]
+    states = training.truth["state"]
+    real = states >= 0
+    found = recovery(
+        run.marginals(progress).argmax(1),
+        in_true_basis(progress.model, truth),
+        states[real],
+        Dynamics(truth.matrix, truth.offset),
+        training.truth["path"][:, :-1][real],
+    )
+    assert found.adjusted_rand_index > 0.8
+    assert found.agreement > 0.9
+    assert found.step_error < 0.2
+    bound, linear = (float(held_out_bound(progress.model, held_out)) for _, progress, _ in trained)
+    markov = explain(fit_hmm(full_batch(training), 3), held_out).log_likelihood / held_out.observed.sum()
+    assert bound > linear + 0.1
+    assert bound > float(markov) + 0.1  # a lower bound above an exact likelihood
 
 
-@pytest.mark.slow
 def test_macrodata_beats_interpolation():
     """Measured: 0.51 standard deviations beside 0.96, on a tenth of the entries."""
     data = {"plugin": "macrodata", "columns": ["realgdp", "realcons", "realinv", "unemp"]}

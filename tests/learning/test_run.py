@@ -14,7 +14,6 @@ from slds_core.gradients import fisher_cg, one_step, unrolled
 from slds_core.learning import Learner, full_batch, prior_factors, warm_start
 from slds_core.learning.encoder import imitating, imitating_network
 from slds_core.learning.factors import divergence
-from slds_core.learning.imputation import hold_out, imputation, interpolate
 from slds_core.learning.judge import settled
 from slds_core.learning.run import NonFinite, Run
 from slds_core.learning.training import SVAE
@@ -148,20 +147,6 @@ def test_errors_in_nested_plugins_are_told():
         read_configuration(study(data={"lengths": [3]}))
     with pytest.raises(StudyError, match="gradient: unknown key 'toleranc'; did you mean 'tolerance'"):
         read_configuration(study(gradient={"plugin": "fisher_cg", "toleranc": 1}))
-
-
-def test_interpolation_and_imputation_by_hand():
-    values = np.array([[0.0, 1.0], [9.0, 9.0], [4.0, 3.0], [9.0, 9.0]])
-    observed = np.array([[True, False], [False, False], [True, False], [False, False]])
-    straight = interpolate(values, observed)
-    np.testing.assert_array_equal(straight, [[0, 0], [2, 0], [4, 0], [4, 0]])
-    held = np.array([[False, False], [True, False], [False, False], [True, False]])
-    found = imputation(values, held, np.full((4, 2), 8.0), np.full((4, 2), 2.0), straight)
-    assert found.error == 1
-    assert found.interpolation_error == pytest.approx(np.sqrt((7**2 + 5**2) / 2))
-    assert found.log_density == pytest.approx(-0.5 * (np.log(4 * np.pi) + 0.5))
-    chosen = hold_out(np.ones((1, 1000, 10), bool), 0.2, 0)
-    assert chosen.mean() == pytest.approx(0.2, abs=0.02)
 
 
 @pytest.mark.slow

@@ -5,7 +5,10 @@ from slds_core.report.figures.certificates import certificates
 from slds_core.report.figures.convergence import convergence
 from slds_core.report.figures.cost import cost
 from slds_core.report.figures.gradient_errors import gradient_errors
+from slds_core.report.figures.learning import learning
 from slds_core.report.figures.posterior import posterior
+from slds_core.report.figures.predictions import predictions
+from slds_core.report.figures.regimes import regimes
 from slds_core.report.figures.spectrum import spectrum
 from slds_core.report.figures.witnesses import witnesses
 from slds_core.report.figures.work import work
@@ -16,7 +19,10 @@ __all__ = [
     "convergence",
     "cost",
     "gradient_errors",
+    "learning",
     "posterior",
+    "predictions",
+    "regimes",
     "spectrum",
     "witnesses",
     "work",

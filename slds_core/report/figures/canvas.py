@@ -2,7 +2,7 @@
 
 import math
 import textwrap
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import wraps
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
@@ -129,3 +129,12 @@ def footnote(figure: Figure, text: str) -> None:
 def thinned(count: int, most: int) -> np.ndarray:
     """Returns positions of at most so many of the points of a line: first and last among them."""
     return np.unique(np.linspace(0, count - 1, min(count, most)).round().astype(int)) if count else np.arange(0)
+
+
+def name_steps(axes: Axes, labels: Sequence[str], first: int, stop: int) -> None:
+    """Names some of the steps between two along the horizontal axis; without labels, the axis is that of time steps."""
+    if not labels:
+        axes.set_xlabel("time step")
+        return
+    ticks = first + thinned(stop - first, 8)
+    axes.set_xticks(ticks, [plain(labels[t]) for t in ticks])

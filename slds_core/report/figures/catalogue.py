@@ -18,7 +18,7 @@ class FigureKind:
     """
 
     name: str  # as in `slds figure NAME`, and in file names
-    section: str  # of the page: convergence, posterior, gradients, cost, claims or training
+    section: str  # of the page: convergence, posterior, gradients, cost, claims, training or learnt
     title: str
     draw: Callable[[Any], Figure]
     describe: Callable[[Any], str]  # caption and alternative text: what the figure shows, with the numbers that matter
@@ -47,6 +47,9 @@ FIGURES: dict[str, FigureKind] = {
         ("certificates", "gradients"),
         ("witnesses", "gradients"),
         ("cost", "cost"),
+        ("learning", "learnt"),
+        ("regimes", "learnt"),
+        ("predictions", "learnt"),
     )
 }
 
