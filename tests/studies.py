@@ -86,3 +86,30 @@ def finished(folder: Path) -> dict[str, int]:
 def modified(folder: Path) -> dict[str, int]:
     """Returns when each of a study's files was written (ns)."""
     return {name: path.stat().st_mtime_ns for name, path in files(folder).items()}
+
+
+def processes(top: int) -> list[int]:
+    """A process and all that descend from it."""
+    found = [top]
+    for parent in found:
+        for thread in Path(f"/proc/{parent}/task").glob("*/children"):
+            try:
+                found += map(int, thread.read_text().split())
+            except OSError:  # ended meanwhile
+                continue
+    return found
+
+
+def jobs(top: int) -> list[int]:
+    """The jobs at work at the moment, by their command line."""
+    words = {pid: command(pid).split(b"\0") for pid in processes(top)}
+    return [
+        pid for pid, own in words.items() if b"--output" in own and own[2].endswith((b"client.py", b"slds_core.cli"))
+    ]
+
+
+def command(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""

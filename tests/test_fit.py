@@ -121,12 +121,8 @@ def test_what_is_learnt_is_not_learnt_again(folder, path, value, learnt):
 
 
 def job(run: int) -> int:
-    """The training among the processes of a run of the workflow."""
-    found = [run]
-    for parent in found:
-        for thread in Path(f"/proc/{parent}/task").glob("*/children"):
-            found += map(int, thread.read_text().split())
-    return next(pid for pid in found if b"slds_core.cli\0fit\0" in Path(f"/proc/{pid}/cmdline").read_bytes())
+    """The training among the jobs of a run of the workflow."""
+    return next(pid for pid in studies.jobs(run) if b"fit" in studies.command(pid).split(b"\0"))
 
 
 @pytest.mark.slow

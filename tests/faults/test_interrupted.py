@@ -21,18 +21,6 @@ def wait_until(happened, limit: float = 120) -> None:
         time.sleep(0.05)
 
 
-def processes(top: int) -> list[int]:
-    """A process and all that descend from it."""
-    found = [top]
-    for parent in found:
-        for thread in Path(f"/proc/{parent}/task").glob("*/children"):
-            try:
-                found += map(int, thread.read_text().split())
-            except OSError:  # ended meanwhile
-                continue
-    return found
-
-
 def alive(group: int) -> list[str]:
     """The processes of a group that have not ended, by what the kernel says of them."""
     found = []
@@ -44,21 +32,6 @@ def alive(group: int) -> list[str]:
         if int(owner) == group and state != "Z":
             found.append(str(status))
     return found
-
-
-def jobs(top: int) -> list[int]:
-    """The jobs at work at the moment, by their command line."""
-    words = {pid: command(pid).split(b"\0") for pid in processes(top)}
-    return [
-        pid for pid, own in words.items() if b"--output" in own and own[2].endswith((b"client.py", b"slds_core.cli"))
-    ]
-
-
-def command(pid: int) -> bytes:
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes()
-    except OSError:
-        return b""
 
 
 @pytest.mark.parametrize("first", range(0, MOMENTS, MOMENTS // 4))
@@ -73,7 +46,7 @@ def test_killed_at_random_moments(reference, folder, first):
         process = studies.start(folder)
         time.sleep(draw.uniform(0.1, 0.5) * seconds)
         if seed % 2:
-            for job in jobs(process.pid)[:1]:
+            for job in studies.jobs(process.pid)[:1]:
                 os.kill(job, signal.SIGKILL)
             process.wait(studies.LIMIT)
         else:
