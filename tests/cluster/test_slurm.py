@@ -11,11 +11,11 @@ import time
 from importlib.util import find_spec
 from pathlib import Path
 
-import jax
 import pytest
 import studies
 import yaml
 
+from slds_core.chains.backend import description
 from slds_core.study import store
 
 SCRIPT = Path(__file__).parent / "slurm.sh"
@@ -98,7 +98,7 @@ def test_each_file_tells_precision_and_platform(study):
     for path in studies.files(study).values():
         attributes = store.read_any(path).attrs
         assert attributes["precision"] == "float64"
-        computed = "none" if attributes["slds_kind"] == "comparison" else jax.default_backend()
+        computed = "none" if attributes["slds_kind"] == "comparison" else description()
         assert attributes["platform"].startswith(f"{computed}, {platform.system()} {platform.machine()}, Python 3.")
 
 
