@@ -12,6 +12,7 @@ import xarray as xr
 from slds_core.study import store
 
 ROOT = Path(__file__).parent.parent
+DEFAULT = ROOT / "config.yaml"
 SMALL = ROOT / "tests" / "data" / "small.yaml"
 LIMIT = 600
 """Seconds after which a run counts as hanging."""

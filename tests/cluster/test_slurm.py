@@ -43,20 +43,24 @@ def slurm(tmp_path_factory):
     subprocess.run([SCRIPT, "stop", place], check=True, timeout=60)
 
 
-@pytest.fixture(scope="module")
-def local(slurm, tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("local")
-    shutil.copy(studies.SMALL, folder / "config.yaml")
+def on_this_machine(folder: Path, configuration: Path) -> Path:
+    shutil.copy(configuration, folder / "config.yaml")
     status, output = studies.run(folder)
     assert status == 0, output
     return folder
 
 
 @pytest.fixture(scope="module")
+def local(slurm, tmp_path_factory) -> Path:
+    """The default study on this machine."""
+    return on_this_machine(tmp_path_factory.mktemp("local"), studies.DEFAULT)
+
+
+@pytest.fixture(scope="module")
 def study(slurm, tmp_path_factory) -> Path:
-    """The same study through SLURM, its gradients with wishes of their own."""
+    """The default study through SLURM, its gradients with wishes of their own."""
     folder = tmp_path_factory.mktemp("study")
-    config = yaml.safe_load(studies.SMALL.read_text())
+    config = yaml.safe_load(studies.DEFAULT.read_text())
     config["resources"] = {
         "all": {"slurm_partition": "short"},
         "gradient": {"slurm_partition": "long", "mem_mb": 3000, "runtime": 90, "threads": 2, "gpu": 1},
@@ -104,8 +108,8 @@ def test_each_file_tells_precision_and_platform(study):
 
 def test_an_inference_and_its_residual_are_one_submission(study):
     comments = [job["Comment"] for job in submitted()]
-    assert comments.count("rule_inference_infer_residual") == 2
-    assert len(comments) == 7  # of nine jobs
+    assert comments.count("rule_inference_infer_residual") == 4
+    assert len(comments) == 12  # of sixteen jobs
 
 
 @pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="the members of a submission run beside each other")
@@ -124,10 +128,10 @@ def test_many_small_jobs_are_one_submission(slurm, tmp_path):
 
 def test_one_rule_again(study):
     before, known = studies.modified(study), len(submitted())
-    status, output = through_slurm(study, "--force", "results/tiny/residual/five.nc")
+    status, output = through_slurm(study, "--force", "results/notebook/residual/sweeps_10.nc")
     assert status == 0, output
     after = studies.modified(study)
-    assert {name for name in after if after[name] != before[name]} == {"tiny/residual/five.nc"}
+    assert {name for name in after if after[name] != before[name]} == {"notebook/residual/sweeps_10.nc"}
     assert len(submitted()) == known + 1
 
 
@@ -195,7 +199,7 @@ def wait_for_a_job(process: subprocess.Popen, known: int) -> None:
         time.sleep(0.2)
 
 
-def test_a_node_is_lost_at_random_moments(local, slurm, tmp_path):
+def test_a_node_is_lost_at_random_moments(slurm, tmp_path, tmp_path_factory):
     """Its daemon alone, when jobs go on unheard of; or all that runs there, as when a machine loses its power."""
     shutil.copy(studies.SMALL, tmp_path / "config.yaml")
     known, losses, finished = len(submitted()), 0, {}
@@ -217,7 +221,7 @@ def test_a_node_is_lost_at_random_moments(local, slurm, tmp_path):
     assert status == 0, output
     after = studies.modified(tmp_path)
     assert {name: after[name] for name in finished} == finished  # not computed again
-    studies.assert_same_numbers(local, tmp_path)
+    studies.assert_same_numbers(on_this_machine(tmp_path_factory.mktemp("undisturbed"), studies.SMALL), tmp_path)
 
 
 @pytest.mark.skipif(find_spec("snakemake_executor_plugin_slurm") is not None, reason="the plugin is installed")
