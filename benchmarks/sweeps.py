@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from timing import compiled, ratio, summary, take_turns, write
 
 from slds_core.fixed_point import coordinate_ascent
+from slds_core.fixed_point.interface import FixedPoint
 from slds_core.gradients import fisher_cg
 from slds_core.models.random_slds import random_slds
 from slds_core.models.slds import SLDS
@@ -20,9 +21,7 @@ def value(parameters: Any, posterior: Any) -> Any:
     return jnp.sum(posterior.discrete.marginals[:, 0] ** 2) + jnp.sum(posterior.gaussian.mean**2)
 
 
-def programs(backend: str) -> dict[str, Any]:
-    problem = SLDS(backend)
-
+def programs(problem: FixedPoint) -> dict[str, Any]:
     def products(potentials, state):
         _, pull = jax.vjp(lambda state: problem.sweep(potentials, state), state)
         return jax.lax.fori_loop(0, PRODUCTS, lambda _, direction: pull(direction)[0], state)
@@ -43,7 +42,7 @@ def row(size: tuple[int, int, int]) -> dict[str, Any]:
     inference = ascend(potentials, start)
     calls, compile_seconds = {}, {}
     for backend in ("native", "scan"):
-        for name, program in programs(backend).items():
+        for name, program in programs(SLDS(backend)).items():
             label = f"{backend}, {name}"
             calls[label], compile_seconds[label] = compiled(program, potentials, inference.state)
     gradient = calls["native, gradient"]()
@@ -61,12 +60,12 @@ def row(size: tuple[int, int, int]) -> dict[str, Any]:
         "microseconds_a_step": {name: summary(values, time) for name, values in seconds.items()},
         "compile_seconds": compile_seconds,
         "scan_over_native": {
-            name: ratio(seconds[f"scan, {name}"], seconds[f"native, {name}"]) for name in programs("scan")
+            name: ratio(seconds[f"scan, {name}"], seconds[f"native, {name}"]) for name in programs(SLDS("scan"))
         },
         "product_in_sweeps": ratio(one, seconds["native, sweep"]),
         "gradient_in_sweeps": ratio(seconds["native, gradient"], seconds["native, sweep"]),
         "gradient_in_sweeps_allowed": 2 + products,
-        "temporary_bytes_a_step": temporary(programs("native")["gradient"], potentials, inference.state) / time,
+        "temporary_bytes_a_step": temporary(programs(SLDS("native"))["gradient"], potentials, inference.state) / time,
     }
     print(found, flush=True)
     return found

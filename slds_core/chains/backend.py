@@ -1,7 +1,7 @@
 """Which back end computes a chain: by name, or by platform and availability."""
 
 from collections.abc import Mapping
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, cast
 
 import jax
 import jax.numpy as jnp
@@ -12,7 +12,7 @@ Backend = Literal["native", "scan", "associative"]
 Potentials = TypeVar("Potentials")
 
 
-def choose(backend: str | None, available: Mapping[str, Any], dtype: Any) -> str:
+def choose(backend: str | None, available: Mapping[str, Any], dtype: Any) -> Backend:
     """Returns the back end's name; without one, ``native`` on a CPU (``scan`` where it is not available) and ``associative`` elsewhere.
 
     On a CPU the associative scan does more work and compiles for much longer; on a GPU the sequential ones are bound by the
@@ -32,7 +32,12 @@ def choose(backend: str | None, available: Mapping[str, Any], dtype: Any) -> str
         reason = native.why_not() if compiled else f"expected arrays of float32 or float64, found {dtype}"
         if reason:
             raise ValueError(f"backend: 'native' is not available: {reason}")
-    return backend
+    return cast(Backend, backend)
+
+
+def runs_end_to_end(backend: str) -> bool:
+    """Returns whether chains of unequal lengths run end to end: compiled kernels do, unless XLA may cut a batch into pieces for devices."""
+    return backend == "native" and jax.device_count() == 1
 
 
 def description() -> str:

@@ -6,6 +6,7 @@ import jax
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
+from slds_core.chains.packing import unpack
 from slds_core.data import Series
 from slds_core.evaluation.forecast import forecast_sequences, system
 from slds_core.evaluation.gaussian_hmm import GaussianHMM, predict
@@ -13,7 +14,6 @@ from slds_core.evaluation.held_out import infer
 from slds_core.evaluation.split import Split
 from slds_core.learning.batch import full_batch
 from slds_core.learning.training import SVAE
-from slds_core.models.slds.packing import unpack
 
 
 class Prediction(NamedTuple):

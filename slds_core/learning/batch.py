@@ -5,9 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
+from slds_core.chains.packing import pack
 from slds_core.data import Series
 from slds_core.models.slds import SLDS, RecognitionPotentials, SLDSSequences, slds_problem
-from slds_core.models.slds.packing import pack
 
 
 class Batch(eqx.Module):

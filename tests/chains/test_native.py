@@ -109,6 +109,19 @@ def test_hostile_shapes_are_refused(target, results, arguments, message):
 
 
 @needs_kernels
+@pytest.mark.parametrize("lengths", [(2, 2), (4, -1), (2, 2, -1)])
+@pytest.mark.parametrize("kind", ["gaussian", "hmm"])
+def test_lengths_that_do_not_add_up_are_refused(kind, lengths):
+    chains = len(lengths)
+    own = {"gaussian": ((3, 2, 2), (3 - chains, 2, 2)), "hmm": ((chains, 2), (chains, 2, 2))}
+    results = [jax.ShapeDtypeStruct(shape, DTYPE) for shape in ((chains,), *own[kind], (3, 2))]
+    attributes = {"varying": False} if kind == "hmm" else {}
+    arrays = [numbers(*shape.shape) for shape in results[1:]]
+    with pytest.raises(Exception, match="lengths that add up to time"):
+        jax.block_until_ready(native.call(f"slds_{kind}_smooth", results, *arrays, lengths=lengths, **attributes))
+
+
+@needs_kernels
 def test_hostile_precisions_are_refused():
     shapes = [jax.ShapeDtypeStruct(shape, DTYPE) for shape in ((), (2, 2, 2), (1, 2, 2), (2, 2))]
     arrays = numbers(2, 2, 2, dtype=jnp.bfloat16), numbers(1, 2, 2), numbers(2, 2)

@@ -12,13 +12,13 @@ from backends import native
 from problems import as_jax, direction_like, slds
 from tolerances import DTYPE, EPS, assert_close, ravel
 
+from slds_core.chains.packing import inside, owners, pack, unpack
 from slds_core.fixed_point import coordinate_ascent, newton_cg, sweep_spectrum
 from slds_core.fixed_point.residual import change, change_by_sequence
 from slds_core.fixed_point.status import name_of
 from slds_core.gradients import by_sequence, certify, finite_difference, fisher_cg, unrolled
 from slds_core.models.random_slds import random_sequences, random_slds
 from slds_core.models.slds import SLDS, SLDSSequences, slds_problem
-from slds_core.models.slds.packing import inside, owners, pack, unpack
 from slds_core.objectives.generic import elbo, linear
 from slds_core.objectives.notebook import notebook_objective
 from slds_core.plugins.objectives import NotebookObjective
@@ -135,12 +135,6 @@ def test_padding_changes_no_number_in_a_sweep_and_its_gradient(more, filling):
     for found, expected in zip(jax.tree.leaves((kept, gradient, *changes)), wanted, strict=True):
         np.testing.assert_array_equal(found, expected)  # bit for bit: the same arithmetic runs
         assert np.all(np.isfinite(found))
-
-
-def test_tidy_potentials_hold_nothing_in_padding():
-    tidy = PROBLEM.tidy(together(max(LENGTHS) + 3, np.nan)[0])
-    for found, expected in zip(jax.tree.leaves(tidy), jax.tree.leaves(together()[0]), strict=True):
-        np.testing.assert_array_equal(found, expected)
 
 
 def test_packing_is_its_own_inverse_and_adjoint():

@@ -1,8 +1,11 @@
 // What the functions that JAX calls share: they check shapes, choose precision and size, and run the chains of a batch.
 //
-// Every array has the same leading axes, the batch. Whatever does not fit is an error that JAX raises in Python.
+// Every array has the same leading axes, the batch. Chains of unequal lengths lie end to end in one item of a batch. Whatever does not
+// fit is an error that JAX raises in Python.
 #pragma once
 
+#include <algorithm>
+#include <numeric>
 #include <string>
 #include <vector>
 
@@ -65,9 +68,58 @@ inline int64_t count(const std::vector<int64_t>& sizes) {
 
 // One chain's part of an array.
 template <class T>
-T* part(const AnyBuffer& array, int64_t item, int64_t size) {
-  return static_cast<T*>(array.untyped_data()) + item * size;
+T* part(const AnyBuffer& array, int64_t begin) {
+  return static_cast<T*>(array.untyped_data()) + begin;
 }
+
+using Lengths = ffi::Span<const int64_t>;
+
+// Where one chain lies among all of a batch: its number, its steps, and its first step and transition.
+struct Place {
+  int64_t number, time, step, transition;
+};
+
+// The chains of a batch: in each item those of `lengths` steps, end to end; without lengths one, of `time` steps.
+class Places {
+ public:
+  Places(Lengths lengths, int64_t time, int64_t items) : ragged_(lengths.size() > 0), items_(items) {
+    std::vector<int64_t> own(lengths.begin(), lengths.end());
+    if (!ragged_) own = {time};
+    fits_ = *std::min_element(own.begin(), own.end()) >= 0;
+    int64_t steps = 0;
+    for (const int64_t length : own) {
+      places_.push_back({static_cast<int64_t>(places_.size()), length, steps, transitions_});
+      steps += length;
+      transitions_ += std::max<int64_t>(length - 1, 0);
+    }
+    time_ = steps;
+    fits_ = fits_ && steps == time;
+    // the longest first, so that no core waits long for another's last
+    std::stable_sort(places_.begin(), places_.end(), [](const Place& a, const Place& b) { return a.time > b.time; });
+  }
+  bool fits() const { return fits_; }
+  int64_t transitions() const { return transitions_; }
+  int64_t count() const { return items_ * chains(); }
+  // The shape of what there is one of for each chain.
+  std::vector<int64_t> each(std::vector<int64_t> own) const {
+    if (ragged_) own.insert(own.begin(), chains());
+    return own;
+  }
+  Place operator[](int64_t index) const {
+    Place place = places_[index / items_];
+    const int64_t item = index % items_;
+    place.number += item * chains();
+    place.step += item * time_;
+    place.transition += item * transitions_;
+    return place;
+  }
+
+ private:
+  int64_t chains() const { return static_cast<int64_t>(places_.size()); }
+  bool ragged_, fits_;
+  int64_t items_, time_ = 0, transitions_ = 0;
+  std::vector<Place> places_;
+};
 
 // Calls `function` with the shape that fits: known to the compiler for the sizes that matter most.
 template <class T, class F>
@@ -87,11 +139,12 @@ void with_shape(int size, const F& function) {
   }
 }
 
-// Calls `work(shape, item)` for each chain of a batch, on the threads that XLA lends.
+// Calls `work(shape, place)` for each chain of a batch, on the threads that XLA lends.
 template <class F>
-Error for_each_chain(ffi::ThreadPool pool, ffi::DataType precision, int64_t size, const std::vector<int64_t>& batch,
-                     const F& work) {
-  const auto run = [&](auto shape) { for_each(pool, count(batch), [&](int64_t item) { work(shape, item); }); };
+Error for_each_chain(ffi::ThreadPool pool, ffi::DataType precision, int64_t size, const Places& places, const F& work) {
+  const auto run = [&](auto shape) {
+    for_each(pool, places.count(), [&](int64_t index) { work(shape, places[index]); });
+  };
   try {
     if (precision == ffi::F64)
       with_shape<double>(static_cast<int>(size), run);

@@ -7,106 +7,132 @@ namespace {
 
 // The arrays of one batch of chains, and their sizes.
 struct Chains {
-  Chains(const AnyBuffer& unary, bool varying) : shape(form(unary, 2)), varying(varying) {
-    if (fits()) time = shape.own[0], states = shape.own[1];
+  Chains(const AnyBuffer& unary, bool varying, Lengths lengths)
+      : shape(form(unary, 2)), places({}, 1, 1), varying(varying), mixed(varying && lengths.size()) {
+    if (shape.own.size() != 2) return;
+    time = shape.own[0], states = shape.own[1];
+    places = Places(lengths, time, count(shape.batch));
   }
-  bool fits() const { return shape.own.size() == 2 && shape.own[0] >= 1 && shape.own[1] >= 1; }
-  std::vector<int64_t> one() const { return {states}; }
-  std::vector<int64_t> each() const { return {time, states}; }
-  std::vector<int64_t> predictions() const { return {time - 1, states}; }
+  bool fits() const { return time >= 1 && states >= 1 && places.fits() && !mixed; }
+  std::vector<int64_t> one() const { return places.each({states}); }
+  std::vector<int64_t> all() const { return {time, states}; }
+  std::vector<int64_t> predictions() const { return {places.transitions(), states}; }
   std::vector<int64_t> moves() const {
-    return varying ? std::vector<int64_t>{time - 1, states, states} : std::vector<int64_t>{states, states};
+    return varying ? std::vector<int64_t>{time - 1, states, states} : places.each({states, states});
   }
 
   template <class T>
-  HMMChain<T> chain(int64_t item, const AnyBuffer& initial, const AnyBuffer& transition, const AnyBuffer& unary) const {
-    return {time,
-            static_cast<int>(states),
-            varying,
-            part<T>(initial, item, states),
-            part<T>(transition, item, count(moves())),
-            part<T>(unary, item, count(each()))};
+  T* first(const AnyBuffer& array, const Place& place) const {
+    return part<T>(array, place.number * states);
   }
   template <class T>
-  HMMMoments<T> moments(int64_t item, const AnyBuffer& initial, const AnyBuffer& pairs, const AnyBuffer& marginals) const {
-    return {part<T>(initial, item, states), part<T>(pairs, item, count(moves())),
-            part<T>(marginals, item, count(each()))};
+  T* move(const AnyBuffer& array, const Place& place) const {
+    return part<T>(array, (varying ? place.transition : place.number) * states * states);
+  }
+  template <class T>
+  T* each(const AnyBuffer& array, const Place& place) const {
+    return part<T>(array, place.step * states);
+  }
+  template <class T>
+  T* prediction(const AnyBuffer& array, const Place& place) const {
+    return part<T>(array, place.transition * states);
+  }
+  template <class T>
+  HMMChain<T> chain(const Place& place, const AnyBuffer& initial, const AnyBuffer& transition, const AnyBuffer& unary) const {
+    return {place.time, static_cast<int>(states), varying, first<T>(initial, place), move<T>(transition, place),
+            each<T>(unary, place)};
+  }
+  template <class T>
+  HMMMoments<T> moments(const Place& place, const AnyBuffer& initial, const AnyBuffer& pairs, const AnyBuffer& marginals) const {
+    return {first<T>(initial, place), move<T>(pairs, place), each<T>(marginals, place)};
+  }
+  // What a chain of no steps yields; returns whether it is one.
+  template <class T>
+  bool nothing(const Place& place, const HMMMoments<T>& moments) const {
+    if (place.time) return false;
+    std::fill(moments.initial, moments.initial + states, T(0));
+    std::fill(moments.transition, moments.transition + states * states, T(0));
+    return true;
   }
 
   Form shape;
-  bool varying;
+  Places places;
+  bool varying, mixed;
   int64_t time = 0, states = 0;
 };
 
-const Error kNoChain = Error::InvalidArgument("unary: expected shape (…, time ≥ 1, state ≥ 1)");
+const Error kNoChain = Error::InvalidArgument(
+    "unary: expected shape (…, time ≥ 1, state ≥ 1), lengths that add up to time, and transitions that do not vary beside lengths");
 
 // `kept`: filtered and predicted log-probabilities; or nothing.
-Error smooth(ffi::ThreadPool pool, bool varying, AnyBuffer initial, AnyBuffer transition, AnyBuffer unary,
+Error smooth(ffi::ThreadPool pool, bool varying, Lengths lengths, AnyBuffer initial, AnyBuffer transition, AnyBuffer unary,
              AnyBuffer log_partition, AnyBuffer first, AnyBuffer pairs, AnyBuffer marginals,
              const std::vector<AnyBuffer>& kept) {
-  const Chains chains(unary, varying);
+  const Chains chains(unary, varying, lengths);
   if (!chains.fits()) return kNoChain;
   Check check(chains.shape.batch, unary.element_type());
   check("initial", initial, chains.one());
   check("transition", transition, chains.moves());
-  check("log_partition", log_partition, {});
+  check("log_partition", log_partition, chains.places.each({}));
   check("first", first, chains.one());
   check("pairs", pairs, chains.moves());
-  check("marginals", marginals, chains.each());
+  check("marginals", marginals, chains.all());
   if (!kept.empty()) {
-    check("filtered", kept[0], chains.each());
+    check("filtered", kept[0], chains.all());
     check("predicted", kept[1], chains.predictions());
   }
   if (check.failed()) return check.error();
 
-  return for_each_chain(pool, unary.element_type(), chains.states, chains.shape.batch, [&](auto shape, int64_t item) {
+  return for_each_chain(pool, unary.element_type(), chains.states, chains.places, [&](auto shape, const Place& place) {
     using T = typename decltype(shape)::Number;
-    T* filtered = kept.empty() ? nullptr : part<T>(kept[0], item, count(chains.each()));
-    T* predicted = kept.empty() ? nullptr : part<T>(kept[1], item, count(chains.predictions()));
-    *part<T>(log_partition, item, 1) = static_cast<T>(
-        smooth_hmm<T, decltype(shape)>(chains.chain<T>(item, initial, transition, unary),
-                                       chains.moments<T>(item, first, pairs, marginals), filtered, predicted));
+    const auto moments = chains.moments<T>(place, first, pairs, marginals);
+    T* filtered = kept.empty() ? nullptr : chains.each<T>(kept[0], place);
+    T* predicted = kept.empty() ? nullptr : chains.prediction<T>(kept[1], place);
+    *part<T>(log_partition, place.number) =
+        chains.nothing(place, moments)
+            ? T(0)
+            : static_cast<T>(smooth_hmm<T, decltype(shape)>(chains.chain<T>(place, initial, transition, unary), moments,
+                                                            filtered, predicted));
   });
 }
 
-Error hmm_smooth(ffi::ThreadPool pool, bool varying, AnyBuffer initial, AnyBuffer transition, AnyBuffer unary,
+Error hmm_smooth(ffi::ThreadPool pool, bool varying, Lengths lengths, AnyBuffer initial, AnyBuffer transition, AnyBuffer unary,
                  Result<AnyBuffer> log_partition, Result<AnyBuffer> first, Result<AnyBuffer> pairs,
                  Result<AnyBuffer> marginals) {
-  return smooth(pool, varying, initial, transition, unary, *log_partition, *first, *pairs, *marginals, {});
+  return smooth(pool, varying, lengths, initial, transition, unary, *log_partition, *first, *pairs, *marginals, {});
 }
 
-Error hmm_linearise(ffi::ThreadPool pool, bool varying, AnyBuffer initial, AnyBuffer transition, AnyBuffer unary,
+Error hmm_linearise(ffi::ThreadPool pool, bool varying, Lengths lengths, AnyBuffer initial, AnyBuffer transition, AnyBuffer unary,
                     Result<AnyBuffer> log_partition, Result<AnyBuffer> first, Result<AnyBuffer> pairs,
                     Result<AnyBuffer> marginals, Result<AnyBuffer> filtered, Result<AnyBuffer> predicted) {
-  return smooth(pool, varying, initial, transition, unary, *log_partition, *first, *pairs, *marginals,
+  return smooth(pool, varying, lengths, initial, transition, unary, *log_partition, *first, *pairs, *marginals,
                 {*filtered, *predicted});
 }
 
-Error hmm_fisher(ffi::ThreadPool pool, bool varying, AnyBuffer log_transition, AnyBuffer filtered, AnyBuffer predicted,
+Error hmm_fisher(ffi::ThreadPool pool, bool varying, Lengths lengths, AnyBuffer log_transition, AnyBuffer filtered, AnyBuffer predicted,
                  AnyBuffer marginals, AnyBuffer initial, AnyBuffer transition, AnyBuffer unary,
                  Result<AnyBuffer> d_first, Result<AnyBuffer> d_pairs, Result<AnyBuffer> d_marginals) {
-  const Chains chains(unary, varying);
+  const Chains chains(unary, varying, lengths);
   if (!chains.fits()) return kNoChain;
   Check check(chains.shape.batch, unary.element_type());
   check("residuals", log_transition, chains.moves());
-  check("residuals", filtered, chains.each());
+  check("residuals", filtered, chains.all());
   check("residuals", predicted, chains.predictions());
-  check("residuals", marginals, chains.each());
+  check("residuals", marginals, chains.all());
   check("initial", initial, chains.one());
   check("transition", transition, chains.moves());
   check("d_first", *d_first, chains.one());
   check("d_pairs", *d_pairs, chains.moves());
-  check("d_marginals", *d_marginals, chains.each());
+  check("d_marginals", *d_marginals, chains.all());
   if (check.failed()) return check.error();
 
-  return for_each_chain(pool, unary.element_type(), chains.states, chains.shape.batch, [&](auto shape, int64_t item) {
+  return for_each_chain(pool, unary.element_type(), chains.states, chains.places, [&](auto shape, const Place& place) {
     using T = typename decltype(shape)::Number;
-    const HMMLinearisation<T> at{part<T>(log_transition, item, count(chains.moves())),
-                                 part<T>(filtered, item, count(chains.each())),
-                                 part<T>(predicted, item, count(chains.predictions())),
-                                 part<T>(marginals, item, count(chains.each()))};
-    differentiate_hmm<T, decltype(shape)>(at, chains.chain<T>(item, initial, transition, unary),
-                                          chains.moments<T>(item, *d_first, *d_pairs, *d_marginals));
+    const auto moments = chains.moments<T>(place, *d_first, *d_pairs, *d_marginals);
+    if (chains.nothing(place, moments)) return;
+    const HMMLinearisation<T> at{chains.move<T>(log_transition, place), chains.each<T>(filtered, place),
+                                 chains.prediction<T>(predicted, place), chains.each<T>(marginals, place)};
+    differentiate_hmm<T, decltype(shape)>(at, chains.chain<T>(place, initial, transition, unary), moments);
   });
 }
 
@@ -114,11 +140,13 @@ Error hmm_fisher(ffi::ThreadPool pool, bool varying, AnyBuffer log_transition, A
 }  // namespace slds
 
 using Array = xla::ffi::AnyBuffer;
+using Lengths = slds::Lengths;
 
 XLA_FFI_DEFINE_HANDLER_SYMBOL(slds_hmm_smooth, slds::hmm_smooth,
                               xla::ffi::Ffi::Bind()
                                   .Ctx<xla::ffi::ThreadPool>()
                                   .Attr<bool>("varying")
+                                  .Attr<Lengths>("lengths")
                                   .Arg<Array>()
                                   .Arg<Array>()
                                   .Arg<Array>()
@@ -131,6 +159,7 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(slds_hmm_linearise, slds::hmm_linearise,
                               xla::ffi::Ffi::Bind()
                                   .Ctx<xla::ffi::ThreadPool>()
                                   .Attr<bool>("varying")
+                                  .Attr<Lengths>("lengths")
                                   .Arg<Array>()
                                   .Arg<Array>()
                                   .Arg<Array>()
@@ -145,6 +174,7 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(slds_hmm_fisher, slds::hmm_fisher,
                               xla::ffi::Ffi::Bind()
                                   .Ctx<xla::ffi::ThreadPool>()
                                   .Attr<bool>("varying")
+                                  .Attr<Lengths>("lengths")
                                   .Arg<Array>()
                                   .Arg<Array>()
                                   .Arg<Array>()

@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from functools import cache
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.experimental.custom_partitioning import custom_partitioning
 from jax.sharding import NamedSharding, PartitionSpec
 from jaxtyping import Array
@@ -58,9 +60,13 @@ def why_not() -> str:
 
 
 def call(
-    target: str, results: Sequence[jax.ShapeDtypeStruct], *arguments: Array, **attributes: bool
+    target: str,
+    results: Sequence[jax.ShapeDtypeStruct],
+    *arguments: Array,
+    lengths: Sequence[int] = (),
+    **attributes: bool,
 ) -> tuple[Array, ...]:
-    """Returns what a kernel computes for one chain.
+    """Returns what a kernel computes for one chain, or for many that lie end to end.
 
     Under ``vmap`` it is one call for the whole batch, which spreads over the machine's cores; a batch that is sharded over devices
     stays where it is.
@@ -69,16 +75,18 @@ def call(
         target: the kernel's name.
         results: shapes and precision of what it returns.
         arguments: one chain's arrays.
+        lengths: time steps of each of many chains.
         attributes: what it must know before it sees them.
     """
-    return _call_batch(target, (), tuple(results), attributes, arguments)
+    known = attributes | {"lengths": np.asarray(lengths, np.int64)}
+    return _call_batch(target, (), tuple(results), known, arguments)
 
 
 def _call_batch(
     target: str,
     batch: tuple[int, ...],
     results: tuple[jax.ShapeDtypeStruct, ...],
-    attributes: dict[str, bool],
+    attributes: dict[str, Any],
     arguments,
 ):
     @jax.custom_batching.custom_vmap
@@ -96,7 +104,7 @@ def _call_batch(
     return kernel(*arguments)
 
 
-def _partitioned(target: str, axes: int, results, attributes: dict[str, bool], arguments):
+def _partitioned(target: str, axes: int, results, attributes: dict[str, Any], arguments):
     """Calls a kernel for a batch with ``axes`` leading axes, along which XLA may cut it into pieces for different devices."""
 
     @custom_partitioning

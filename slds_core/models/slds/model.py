@@ -102,13 +102,13 @@ def bounds(
     first: Block,
     message: Float[Array, "transition state"],
     second: Block,
-    transitions: Float[Array, ""] | int,
+    transitions: int,
 ) -> SLDSPosterior:
     """Returns both blocks with their bounds.
 
     Args:
         parameters, state, first, message, second: as for ``MeanField.combine``.
-        transitions: how many there are; further entries must be zero.
+        transitions: how many there are.
 
     References:
         Ghahramani and Hinton (2000), "Variational learning for switching state-space models"; docs/theory.md,

@@ -57,17 +57,17 @@ class SLDSPotentials(eqx.Module):
     @property
     def time(self) -> int:
         """Number of time steps."""
-        return self.recognition.linear.shape[0]
+        return self.recognition.linear.shape[-2]
 
     @property
     def latent(self) -> int:
         """Latent dimension."""
-        return self.recognition.linear.shape[1]
+        return self.recognition.linear.shape[-1]
 
     @property
     def states(self) -> int:
         """Number of discrete states."""
-        return self.discrete.initial.shape[0]
+        return self.discrete.initial.shape[-1]
 
 
 def expected_potentials(

@@ -1,8 +1,7 @@
 """Many sequences of unequal lengths under one switching linear dynamical system (SLDS), as one fixed point.
 
-Encoders hand over arrays padded to the longest sequence. Chains run on them side by side, with padding made neutral; the state, the
-message and the statistics are packed end to end. Whatever the padded entries hold is replaced before any arithmetic, and nothing
-reads what comes out of padding: exact, gradients included.
+Encoders hand over arrays padded to the longest sequence; all else is packed end to end, and all arithmetic costs what the sequences' own
+steps do. What the padded entries hold is never read: exact, gradients included.
 """
 
 import operator
@@ -17,14 +16,13 @@ from jaxtyping import Array, Float
 from slds_core.chains import gaussian, hmm
 from slds_core.chains.backend import Backend
 from slds_core.chains.gaussian import GaussianStatistics
-from slds_core.chains.hmm import HMMPotentials, HMMStatistics
+from slds_core.chains.hmm import HMMPotentials
+from slds_core.chains.packing import Lengths, owners, pack, total, transitions, unpack
 from slds_core.fixed_point.interface import Block, Field, Sequences
 from slds_core.models.slds import fields
-from slds_core.models.slds.messages import to_discrete, to_gaussian
-from slds_core.models.slds.model import SLDS, SLDSModel, SLDSPosterior, SLDSStatistics, bounds
-from slds_core.models.slds.packing import Lengths, inside, owners, pack, unpack, without_padding
-from slds_core.models.slds.padding import set_apart, with_end, without_end
+from slds_core.models.slds.model import SLDS, SLDSModel, SLDSPosterior, SLDSStatistics, normalizer
 from slds_core.models.slds.potentials import SLDSPotentials
+from slds_core.models.slds.sequence_messages import by_entry, to_discrete, to_gaussian
 
 
 def slds_problem(lengths: Iterable[int] | None) -> "SLDS | SLDSSequences":
@@ -61,41 +59,48 @@ class SLDSSequences(SLDSModel):
                 raise ValueError(f"lengths[{sequence}]: expected at least one time step, found {length}")
 
     def first_block(self, parameters: SLDSPotentials, state: Float[Array, "packed state"]) -> Block:
-        def smooth(potentials, marginals, real):
-            chain = to_gaussian(potentials, marginals)
-            path = gaussian.smooth(set_apart(chain, real) if self._ragged else chain, backend=self.backend)
-            return path.log_partition, path.statistics
-
-        real = jnp.asarray(inside(self.lengths))
-        log_partition, statistics = self._each(smooth, parameters)(unpack(self._transitions, state), real)
-        return Block(log_partition, self._gaussian(pack, statistics))
+        self._axes(parameters)
+        chains = to_gaussian(parameters, self.lengths, state)
+        paths = gaussian.smooth_sequences(chains, self.lengths, backend=self.backend)
+        return Block(paths.log_partition, paths.statistics)
 
     def message(self, parameters: SLDSPotentials, statistics: GaussianStatistics) -> Float[Array, "packed state"]:
-        def score(potentials, statistics):
-            return to_discrete(potentials.dynamics, statistics)
-
-        return pack(self._transitions, self._each(score, parameters)(self._gaussian(unpack, statistics)))
+        return to_discrete(parameters.dynamics, self.lengths, statistics)
 
     def second_block(self, parameters: SLDSPotentials, message: Float[Array, "packed state"]) -> Block:
-        def smooth(potentials, unary, real):
-            chain = HMMPotentials(potentials.discrete.initial, potentials.discrete.transition, unary)
-            states = hmm.smooth(with_end(chain, real) if self._ragged else chain, backend=self.backend)
-            return states.log_partition, without_end(states.statistics) if self._ragged else states.statistics
-
-        real = jnp.asarray(inside(self._transitions))
-        log_partition, statistics = self._each(smooth, parameters)(unpack(self._transitions, message), real)
-        return Block(log_partition, self._discrete(pack, statistics))
+        self._axes(parameters)
+        potentials, count = parameters.discrete, len(self.lengths)
+        chains = HMMPotentials(
+            jnp.broadcast_to(potentials.initial, (count, *potentials.initial.shape[-1:])),
+            jnp.broadcast_to(potentials.transition, (count, *potentials.transition.shape[-2:])),
+            message,
+        )
+        states = hmm.smooth_sequences(chains, self._transitions, backend=self.backend)
+        return Block(states.log_partition, states.statistics)
 
     def combine(self, parameters: SLDSPotentials, state, first: Block, message, second: Block) -> SLDSPosterior:
-        padded = self._each(bounds, parameters)(
-            unpack(self._transitions, state),
-            Block(first.log_partition, self._gaussian(unpack, first.statistics)),
-            unpack(self._transitions, message),
-            Block(second.log_partition, self._discrete(unpack, second.statistics)),
-            jnp.asarray(self._transitions, message.dtype),
+        """Returns both blocks with each sequence's bounds: those of ``model.bounds``."""
+        paths, recognition = first.statistics, parameters.recognition
+        offered = message - by_entry(self._transitions, parameters.dynamics.constant, 1)
+        paid_twice = total(self._transitions, jnp.sum(offered * state, 1))
+        count = jnp.asarray(self._transitions, message.dtype)
+        bound = first.log_partition + second.log_partition - paid_twice - normalizer(parameters, count)
+        evidence = total(
+            self.lengths,
+            jnp.sum(pack(self.lengths, recognition.quadratic) * paths.second_moment, (1, 2))
+            + jnp.sum(pack(self.lengths, recognition.linear) * paths.mean, 1),
         )
-        packed = first.statistics, message, second.statistics
-        return eqx.tree_at(lambda p: (p.gaussian, p.unary, p.discrete), padded, packed)
+        moved = total(self._transitions, jnp.sum(message * (second.statistics.marginals - state), 1))
+        return SLDSPosterior(
+            gaussian=paths,
+            gaussian_log_partition=first.log_partition,
+            unary=message,
+            discrete=second.statistics,
+            discrete_log_partition=second.log_partition,
+            elbo=bound,
+            kl=evidence - bound,
+            kl_notebook=evidence - bound + moved,
+        )
 
     def elbo(self, posterior: SLDSPosterior) -> Float[Array, ""]:
         return jnp.sum(posterior.elbo)
@@ -118,55 +123,40 @@ class SLDSSequences(SLDSModel):
     def statistics_fields(self) -> SLDSStatistics:
         return fields.packed(SLDS().statistics_fields())
 
-    def tidy(self, parameters: SLDSPotentials) -> SLDSPotentials:
-        """Returns the potentials cut to the longest sequence, and zero in what padding is left.
-
-        Raises:
-            ValueError: shapes do not fit the lengths, or each other.
-        """
-        self._axes(parameters)
-
-        def clean(padded):
-            return without_padding(self.lengths, jnp.asarray(padded))
-
-        return eqx.tree_at(lambda p: p.recognition, parameters, jax.tree.map(clean, parameters.recognition))
-
     def total(
         self, objective: Callable[..., Float[Array, ""]]
     ) -> Callable[[SLDSPotentials, SLDSPosterior], Float[Array, ""]]:
         """Returns the sum of ``objective(potentials, posterior, transitions)`` over sequences, each zero in its padding."""
+        between = self._transitions
 
         def summed(parameters, posterior):
+            paths = posterior.gaussian
             padded = eqx.tree_at(
-                lambda p: (p.gaussian, p.unary, p.discrete),
+                lambda p: (p.gaussian, p.unary, p.discrete.marginals),
                 posterior,
                 (
-                    self._gaussian(unpack, posterior.gaussian),
-                    unpack(self._transitions, posterior.unary),
-                    self._discrete(unpack, posterior.discrete),
+                    GaussianStatistics(
+                        unpack(self.lengths, paths.second_moment),
+                        unpack(between, paths.cross_moment),
+                        unpack(self.lengths, paths.mean),
+                    ),
+                    unpack(between, posterior.unary),
+                    unpack(between, posterior.discrete.marginals),
                 ),
             )
-            transitions = jnp.asarray(self._transitions, posterior.elbo.dtype)
-            return jnp.sum(self._each(objective, parameters)(padded, transitions))
+            own = eqx.tree_at(
+                lambda p: p.recognition,
+                parameters,
+                jax.tree.map(lambda array: unpack(self.lengths, pack(self.lengths, array)), parameters.recognition),
+            )
+            counts = jnp.asarray(between, posterior.elbo.dtype)
+            return jnp.sum(jax.vmap(objective, in_axes=(self._axes(parameters), 0, 0))(own, padded, counts))
 
         return summed
 
     @property
     def _transitions(self) -> Lengths:
-        return tuple(length - 1 for length in self.lengths)
-
-    @property
-    def _ragged(self) -> bool:
-        return len(set(self.lengths)) > 1
-
-    def _each(self, function: Callable[..., Any], parameters: SLDSPotentials) -> Callable[..., Any]:
-        """Returns a function of one sequence's potentials and of further arguments, mapped over the latter."""
-        potentials, axes = self.tidy(parameters), self._axes(parameters)
-
-        def mapped(*arguments):
-            return jax.vmap(function, in_axes=(axes, *(0 for _ in arguments)))(potentials, *arguments)
-
-        return mapped
+        return transitions(self.lengths)
 
     def _axes(self, parameters: SLDSPotentials) -> SLDSPotentials:
         """Returns for each array its axis over sequences, ``None`` where it is shared."""
@@ -192,14 +182,3 @@ class SLDSSequences(SLDSModel):
                 f"lengths[{longest}]: expected at most {shape[1]}, {name}'s time axis, found {max(self.lengths)}"
             )
         return 0
-
-    def _gaussian(self, convert: Callable[..., Array], statistics: GaussianStatistics) -> GaussianStatistics:
-        return GaussianStatistics(
-            second_moment=convert(self.lengths, statistics.second_moment),
-            cross_moment=convert(self._transitions, statistics.cross_moment),
-            mean=convert(self.lengths, statistics.mean),
-        )
-
-    def _discrete(self, convert: Callable[..., Array], statistics: HMMStatistics) -> HMMStatistics:
-        marginals = convert(self._transitions, statistics.marginals)
-        return HMMStatistics(statistics.initial, statistics.transition, marginals)

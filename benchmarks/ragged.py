@@ -1,0 +1,63 @@
+"""A thousand sequences of unequal lengths, beside as many steps in sequences of one length: a sweep, its linearisation, a gradient."""
+
+import sys
+from typing import Any
+
+import jax
+import numpy as np
+from sweeps import programs
+from timing import compiled, ratio, summary, take_turns, write
+
+from slds_core.chains.packing import Lengths
+from slds_core.models.random_slds import random_sequences
+from slds_core.models.slds import SLDSSequences
+
+SEQUENCES, LONGEST = 1000, 500
+STAGES = ("sweep", "linearisation", "gradient")
+
+
+def spread() -> dict[str, Lengths]:
+    """Returns lengths that are spread in three ways."""
+    draw = np.random.default_rng(0)
+    drawn = {
+        "evenly": draw.uniform(10, LONGEST, SEQUENCES),
+        "evenly in their logarithm": np.exp(draw.uniform(np.log(10), np.log(LONGEST), SEQUENCES)),
+        "one long, all others short": np.where(
+            np.arange(SEQUENCES) == SEQUENCES // 2, LONGEST, draw.uniform(50, 100, SEQUENCES)
+        ),
+    }
+    return {name: tuple(int(length) for length in lengths) for name, lengths in drawn.items()}
+
+
+def row(name: str, lengths: Lengths) -> dict[str, Any]:
+    steps = sum(lengths)
+    even = (steps // SEQUENCES,) * SEQUENCES
+    problems = {"ragged": SLDSSequences(lengths), "of one length": SLDSSequences(even)}
+    calls, compile_seconds = {}, {}
+    for label, problem in problems.items():
+        potentials, start = random_sequences(lengths=list(problem.lengths), latent=5, states=4)
+        for stage in STAGES:
+            key, program = f"{label}, {stage}", programs(problem)[stage]
+            calls[key], compile_seconds[key] = compiled(program, potentials, start)
+    seconds = take_turns(calls, rounds=5)
+    found = {
+        "lengths": name,
+        "steps": steps,
+        "padded_to_the_longest": SEQUENCES * max(lengths) / steps,
+        "microseconds_a_step": {key: summary(values, steps) for key, values in seconds.items()},
+        "compile_seconds": compile_seconds,
+        "ragged_over_one_length": {
+            stage: ratio(seconds[f"ragged, {stage}"], seconds[f"of one length, {stage}"]) for stage in STAGES
+        },
+    }
+    print(found, flush=True)
+    return found
+
+
+def main() -> None:
+    jax.config.update("jax_enable_x64", True)
+    write("ragged", [row(name, lengths) for name, lengths in spread().items()])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,113 @@
+"""Many Gaussian chains of unequal lengths, end to end: one call of the compiled kernels, which pays for the steps that there are.
+
+Chains end to end are one chain whose blocks beside the diagonal are zero between them. The other back ends run them side by side, padded
+to the longest: each of their steps then serves all chains at once.
+"""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from slds_core.chains.backend import Backend, choose, promote, runs_end_to_end
+from slds_core.chains.gaussian import associative, native, scan
+from slds_core.chains.gaussian.chain import GaussianPosterior, smooth
+from slds_core.chains.gaussian.padding import set_apart
+from slds_core.chains.gaussian.types import GaussianPotentials, GaussianStatistics
+from slds_core.chains.packing import Lengths, inside, pack, total, transitions, unpack
+from slds_core.chains.symmetric import symmetric_linear
+
+_BACKENDS = {"native": native, "scan": scan, "associative": associative}
+
+
+def smooth_sequences(
+    potentials: GaussianPotentials, lengths: Lengths, *, backend: Backend | None = None
+) -> GaussianPosterior:
+    """Returns the log-partitions and the expected statistics of many chains.
+
+    Args:
+        potentials: as for ``smooth``, chains end to end: ``quadratic`` and ``linear`` over all steps, ``cross`` over all transitions.
+        lengths: time steps of each chain, at least one.
+        backend: as for ``smooth``.
+
+    Returns:
+        One log-partition a chain (nats), and the statistics in the layout of the potentials; NaN in a chain whose precision is not
+        positive definite.
+
+    Raises:
+        ValueError: shapes do not fit the lengths, or the back end is unknown or not available.
+    """
+    _check(potentials, lengths)
+    potentials = promote(potentials)
+    chosen = choose(backend, _BACKENDS, potentials.linear.dtype)
+    if runs_end_to_end(chosen):
+        return _smooth(lengths, potentials)
+    apart = _side_by_side(lengths, potentials)
+    if len(set(lengths)) > 1:
+        apart = jax.vmap(set_apart)(apart, jnp.asarray(inside(lengths)))
+    found = jax.vmap(partial(smooth, backend=chosen))(apart)
+    statistics = found.statistics
+    return GaussianPosterior(
+        found.log_partition,
+        GaussianStatistics(
+            pack(lengths, statistics.second_moment),
+            pack(transitions(lengths), statistics.cross_moment),
+            pack(lengths, statistics.mean),
+        ),
+    )
+
+
+@partial(jax.custom_jvp, nondiff_argnums=(0,))
+def _smooth(lengths: Lengths, potentials: GaussianPotentials) -> GaussianPosterior:
+    return GaussianPosterior(*native.smooth(potentials, lengths))
+
+
+@_smooth.defjvp
+def _smooth_jvp(lengths, primals, tangents):
+    (potentials,), (direction,) = primals, tangents
+    log_partition, statistics, residuals = native.linearise(potentials, lengths)
+
+    def product(residuals, direction: GaussianPotentials) -> GaussianPotentials:
+        image = native.fisher_product(residuals, direction, lengths)
+        # A symmetric map's image lives where its argument does: the dual pairing is by position.
+        return GaussianPotentials(image.second_moment, image.cross_moment, image.mean)
+
+    image = symmetric_linear(product, residuals, direction)
+    return (
+        GaussianPosterior(log_partition, statistics),
+        GaussianPosterior(
+            inner(direction, statistics, lengths), GaussianStatistics(image.quadratic, image.cross, image.linear)
+        ),
+    )
+
+
+def inner(
+    potentials: GaussianPotentials, statistics: GaussianStatistics, lengths: Lengths
+) -> Float[Array, " sequence"]:
+    """Returns ``⟨η, μ⟩`` of each chain, the inner product of natural parameters with expected statistics (nats)."""
+    steps = jnp.einsum("tij,tij->t", potentials.quadratic, statistics.second_moment)
+    steps += jnp.einsum("ti,ti->t", potentials.linear, statistics.mean)
+    between = jnp.einsum("tij,tij->t", potentials.cross, statistics.cross_moment)
+    return total(lengths, steps) + total(transitions(lengths), between)
+
+
+def _side_by_side(lengths: Lengths, potentials: GaussianPotentials) -> GaussianPotentials:
+    return GaussianPotentials(
+        unpack(lengths, potentials.quadratic),
+        unpack(transitions(lengths), potentials.cross),
+        unpack(lengths, potentials.linear),
+    )
+
+
+def _check(potentials: GaussianPotentials, lengths: Lengths) -> None:
+    if not lengths or min(lengths) < 1:
+        raise ValueError(f"lengths: expected at least one chain, and at least one step in each, found {lengths}")
+    steps, latent = sum(lengths), jnp.shape(potentials.linear)[-1]
+    for name, found, expected in (
+        ("linear", jnp.shape(potentials.linear), (steps, latent)),
+        ("quadratic", jnp.shape(potentials.quadratic), (steps, latent, latent)),
+        ("cross", jnp.shape(potentials.cross), (steps - len(lengths), latent, latent)),
+    ):
+        if found != expected:
+            raise ValueError(f"{name}: expected shape {expected}, chain after chain, found {found}")

@@ -1,0 +1,98 @@
+"""Many hidden Markov models of unequal lengths, end to end: one call of the compiled kernels, which pays for the steps that there are.
+
+The other back ends run them side by side, padded to the longest: each of their steps then serves all chains at once.
+"""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from slds_core.chains.backend import Backend, choose, promote, runs_end_to_end
+from slds_core.chains.hmm import associative, native, scan
+from slds_core.chains.hmm.chain import HMMPosterior, smooth
+from slds_core.chains.hmm.padding import with_end, without_end
+from slds_core.chains.hmm.types import HMMPotentials, HMMStatistics
+from slds_core.chains.packing import Lengths, inside, pack, total, unpack
+from slds_core.chains.symmetric import symmetric_linear
+
+_BACKENDS = {"native": native, "scan": scan, "associative": associative}
+
+
+def smooth_sequences(potentials: HMMPotentials, lengths: Lengths, *, backend: Backend | None = None) -> HMMPosterior:
+    """Returns the log-partitions and the expected statistics of many hidden Markov models.
+
+    Args:
+        potentials: ``initial`` (chain, state) and ``transition`` (chain, state, state) of each chain, the latter shared by its steps;
+            ``unary`` over all steps, chain after chain.
+        lengths: steps of each chain; a chain of none has log-partition and statistics zero.
+        backend: as for ``smooth``.
+
+    Returns:
+        One log-partition a chain (nats), and the statistics in the layout of the potentials.
+
+    Raises:
+        ValueError: shapes do not fit the lengths, or the back end is unknown or not available.
+    """
+    _check(potentials, lengths)
+    potentials = promote(potentials)
+    if not sum(lengths):
+        zero = jax.tree.map(jnp.zeros_like, (potentials.initial[:, 0], potentials))
+        return HMMPosterior(zero[0], HMMStatistics(zero[1].initial, zero[1].transition, zero[1].unary))
+    chosen = choose(backend, _BACKENDS, potentials.unary.dtype)
+    if runs_end_to_end(chosen):
+        return _smooth(lengths, potentials)
+    apart = HMMPotentials(potentials.initial, potentials.transition, unpack(lengths, potentials.unary))
+    ragged = len(set(lengths)) > 1
+    found = jax.vmap(partial(smooth, backend=chosen))(
+        jax.vmap(with_end)(apart, jnp.asarray(inside(lengths))) if ragged else apart
+    )
+    statistics = jax.vmap(without_end)(found.statistics) if ragged else found.statistics
+    marginals = pack(lengths, statistics.marginals)
+    return HMMPosterior(found.log_partition, HMMStatistics(statistics.initial, statistics.transition, marginals))
+
+
+@partial(jax.custom_jvp, nondiff_argnums=(0,))
+def _smooth(lengths: Lengths, potentials: HMMPotentials) -> HMMPosterior:
+    return HMMPosterior(*native.smooth(potentials, lengths))
+
+
+@_smooth.defjvp
+def _smooth_jvp(lengths, primals, tangents):
+    (potentials,), (direction,) = primals, tangents
+    log_partition, statistics, residuals = native.linearise(potentials, lengths)
+
+    def product(residuals, direction: HMMPotentials) -> HMMPotentials:
+        image = native.fisher_product(residuals, direction, lengths)
+        # A symmetric map's image lives where its argument does: the dual pairing is by position.
+        return HMMPotentials(image.initial, image.transition, image.marginals)
+
+    image = symmetric_linear(product, residuals, direction)
+    return (
+        HMMPosterior(log_partition, statistics),
+        HMMPosterior(
+            _slope(direction, statistics, lengths), HMMStatistics(image.initial, image.transition, image.unary)
+        ),
+    )
+
+
+def _slope(direction: HMMPotentials, statistics: HMMStatistics, lengths: Lengths) -> Float[Array, " chain"]:
+    return (
+        jnp.einsum("ci,ci->c", direction.initial, statistics.initial)
+        + jnp.einsum("cij,cij->c", direction.transition, statistics.transition)
+        + total(lengths, jnp.einsum("ti,ti->t", direction.unary, statistics.marginals))
+    )
+
+
+def _check(potentials: HMMPotentials, lengths: Lengths) -> None:
+    if not lengths or min(lengths) < 0:
+        raise ValueError(f"lengths: expected at least one chain, and no negative number of steps, found {lengths}")
+    chains, states = len(lengths), jnp.shape(potentials.unary)[-1]
+    for name, found, expected in (
+        ("unary", jnp.shape(potentials.unary), (sum(lengths), states)),
+        ("initial", jnp.shape(potentials.initial), (chains, states)),
+        ("transition", jnp.shape(potentials.transition), (chains, states, states)),
+    ):
+        if found != expected:
+            raise ValueError(f"{name}: expected shape {expected}, found {found}")

@@ -1,0 +1,169 @@
+"""Chains end to end against each of them alone: values, both modes of the first derivative, second derivatives, and hostile chains."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from backends import BACKENDS
+from problems import direction_like, discrete_chain, gaussian_chain
+from tolerances import DTYPE, assert_close
+
+from slds_core.chains import gaussian, hmm
+from slds_core.chains.hmm import HMMPotentials
+from slds_core.chains.packing import after, before, entering, leaving, pack, total, transitions, unpack
+
+LENGTHS = (5, 1, 7, 5)
+STEPS = (4, 0, 6, 4)  # of the hidden Markov models: one has none
+ULPS = 500
+
+
+def gaussian_chains():
+    alone = [gaussian_chain(length, 3, seed) for seed, length in enumerate(LENGTHS)]
+    return alone, jax.tree.map(lambda *arrays: jnp.concatenate(arrays), *alone)
+
+
+def discrete_chains():
+    alone = [discrete_chain(steps, 4, seed) for seed, steps in enumerate(STEPS)]
+    unary = jnp.concatenate([chain.unary for chain in alone])
+    return alone, HMMPotentials(jnp.stack([c.initial for c in alone]), jnp.stack([c.transition for c in alone]), unary)
+
+
+KINDS = {
+    "gaussian": (gaussian, gaussian_chains, LENGTHS),
+    "hmm": (hmm, discrete_chains, STEPS),
+}
+
+
+def one_by_one(kind, tree):
+    """An array for each chain, of potentials or statistics."""
+    leaves, structure = jax.tree.flatten(tree)
+    if kind == "gaussian":
+        cuts = np.cumsum(LENGTHS)[:-1], np.cumsum(transitions(LENGTHS))[:-1], np.cumsum(LENGTHS)[:-1]
+        pieces = [jnp.split(leaf, cut) for leaf, cut in zip(leaves, cuts, strict=True)]
+    else:
+        pieces = [list(leaves[0]), list(leaves[1]), jnp.split(leaves[2], np.cumsum(STEPS)[:-1])]
+    return [structure.unflatten(arrays) for arrays in zip(*pieces, strict=True)]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_each_chain_is_as_if_alone(kind, backend):
+    """Values, a directional derivative, and the derivative of that derivative, which is the transposed map's as well."""
+    module, draw, lengths = KINDS[kind]
+    alone, together = draw()
+    direction = direction_like(together, 3)
+    weights = direction_like(jax.eval_shape(lambda p: module.smooth_sequences(p, lengths), together), 5)
+    weights_alone = zip(list(weights.log_partition), one_by_one(kind, weights.statistics), strict=True)
+
+    def everything(smooth, weights):
+        def value(potentials):
+            return sum(
+                jnp.sum(w * jnp.where(jnp.isfinite(x), x, 0))
+                for w, x in zip(jax.tree.leaves(weights), jax.tree.leaves(smooth(potentials)), strict=True)
+            )
+
+        def run(potentials, direction):
+            gradient, second = jax.jvp(jax.grad(value), (potentials,), (direction,))
+            return jax.jvp(smooth, (potentials,), (direction,)), gradient, second
+
+        return jax.jit(run)
+
+    (found, moved), gradient, second = everything(
+        lambda p: module.smooth_sequences(p, lengths, backend=backend), weights
+    )(together, direction)
+    parts = [one_by_one(kind, tree) for tree in (found.statistics, moved.statistics, gradient, second, direction)]
+    for number, (
+        own,
+        (log_weight, own_weights),
+        (statistics, d_statistics, own_gradient, own_second, own_direction),
+    ) in enumerate(zip(alone, weights_alone, zip(*parts, strict=True), strict=True)):
+        whole = type(weights)(log_weight, own_weights)
+        (expected, expected_moved), expected_gradient, expected_second = everything(
+            lambda p: module.smooth(p, backend="scan"), whole
+        )(own, own_direction)
+        scale = 1 + abs(float(expected.log_partition))
+        assert_close(found.log_partition[number], expected.log_partition, ulps=ULPS, scale=scale)
+        assert_close(moved.log_partition[number], expected_moved.log_partition, ulps=ULPS, scale=10)
+        for one, other in (
+            (statistics, expected.statistics),
+            (d_statistics, expected_moved.statistics),
+            (own_gradient, expected_gradient),
+            (own_second, expected_second),
+        ):
+            for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True):
+                assert_close(a, b, ulps=ULPS, scale=10)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_what_is_wrong_with_one_chain_stays_with_it(kind, backend):
+    module, draw, lengths = KINDS[kind]
+    _, together = draw()
+    spoilt = eqx.tree_at(lambda p: jax.tree.leaves(p)[-1], together, replace_fn=lambda x: x.at[0].set(jnp.nan))
+    smooth = jax.jit(lambda p: module.smooth_sequences(p, lengths, backend=backend))
+    found, sound = smooth(spoilt), smooth(together)
+    assert np.isnan(found.log_partition).tolist() == [True, False, False, False]
+    for own, expected in zip(
+        one_by_one(kind, found.statistics)[1:], one_by_one(kind, sound.statistics)[1:], strict=True
+    ):
+        for a, b in zip(jax.tree.leaves(own), jax.tree.leaves(expected), strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_batch_of_sets_is_each_set(kind, backend):
+    module, draw, lengths = KINDS[kind]
+    _, together = draw()
+    other = jax.tree.map(lambda x: 0.9 * x, together)
+    smooth = jax.jit(lambda p: module.smooth_sequences(p, lengths, backend=backend))
+    batch = jax.jit(jax.vmap(smooth))(jax.tree.map(lambda *x: jnp.stack(x), together, other))
+    for number, own in enumerate((together, other)):
+        for a, b in zip(jax.tree.leaves(batch), jax.tree.leaves(smooth(own)), strict=True):
+            assert_close(a[number], b, ulps=50, scale=10)
+
+
+@pytest.mark.parametrize(
+    ("kind", "lengths", "message"),
+    [
+        ("gaussian", (), "lengths: expected at least one chain"),
+        ("gaussian", (5, 0, 7, 6), "at least one step in each, found"),
+        ("gaussian", (5, 1, 7, 4), r"linear: expected shape \(17, 3\), chain after chain, found \(18, 3\)"),
+        ("gaussian", (5, 8, 5), r"cross: expected shape \(15, 3, 3\), chain after chain, found \(14, 3, 3\)"),
+        ("hmm", (), "lengths: expected at least one chain"),
+        ("hmm", (4, -1, 7, 4), "no negative number of steps"),
+        ("hmm", (4, 0, 6, 5), r"unary: expected shape \(15, 4\), found \(14, 4\)"),
+        ("hmm", (4, 6, 4), r"initial: expected shape \(3, 4\), found \(4, 4\)"),
+    ],
+)
+def test_wrong_lengths(kind, lengths, message):
+    module, draw, _ = KINDS[kind]
+    with pytest.raises(ValueError, match=message):
+        module.smooth_sequences(draw()[1], lengths)
+
+
+def test_hidden_markov_models_of_no_steps():
+    empty = HMMPotentials(jnp.zeros((2, 3), DTYPE), jnp.zeros((2, 3, 3), DTYPE), jnp.zeros((0, 3), DTYPE))
+    found = hmm.smooth_sequences(empty, (0, 0))
+    assert found.log_partition.tolist() == [0, 0]
+    assert not np.any(found.statistics.initial)
+
+
+@pytest.mark.parametrize("lengths", [LENGTHS, (4, 4), (1, 1), (1,)])
+def test_steps_and_transitions(lengths):
+    """By loops over the sequences; and each map of steps to transitions is the transpose of one of transitions to steps."""
+    steps, moves = [], []
+    for sequence, length in enumerate(lengths):
+        steps += [10.0 * sequence + step for step in range(length)]
+        moves += [100 * sequence + step for step in range(length - 1)]
+    of_steps, of_moves = jnp.array(steps), jnp.array(moves, dtype=float).reshape(-1)
+    pairs = [(i, i + 1) for i in range(len(steps) - 1) if steps[i] // 10 == steps[i + 1] // 10]
+    assert before(lengths, of_steps).tolist() == [steps[i] for i, _ in pairs]
+    assert after(lengths, of_steps).tolist() == [steps[j] for _, j in pairs]
+    for spread, narrow in ((leaving, before), (entering, after)):
+        (image,) = jax.linear_transpose(lambda x, narrow=narrow: narrow(lengths, x), of_steps)(of_moves)
+        np.testing.assert_array_equal(spread(lengths, of_moves), image)
+    np.testing.assert_array_equal(pack(lengths, unpack(lengths, of_steps)), of_steps)
+    by_hand = [sum(x for x in steps if x // 10 == sequence) for sequence in range(len(lengths))]
+    np.testing.assert_array_equal(total(lengths, of_steps), by_hand)
