@@ -9,10 +9,12 @@ from sweeps import programs
 from timing import compiled, ratio, summary, take_turns, write
 
 from slds_core.chains.packing import Lengths
+from slds_core.fixed_point import coordinate_ascent
 from slds_core.models.random_slds import random_sequences
 from slds_core.models.slds import SLDSSequences
 
 SEQUENCES, LONGEST = 1000, 500
+SWEEPS = 100
 STAGES = ("sweep", "linearisation", "gradient")
 
 
@@ -33,12 +35,18 @@ def row(name: str, lengths: Lengths) -> dict[str, Any]:
     steps = sum(lengths)
     even = (steps // SEQUENCES,) * SEQUENCES
     problems = {"ragged": SLDSSequences(lengths), "of one length": SLDSSequences(even)}
-    calls, compile_seconds = {}, {}
+    calls, compile_seconds, products = {}, {}, {}
     for label, problem in problems.items():
         potentials, start = random_sequences(lengths=list(problem.lengths), latent=5, states=4)
+        # a gradient takes as many products as at the fixed point only near it
+        ascend = jax.jit(
+            lambda p, s, problem=problem: coordinate_ascent(problem, p, s, max_sweeps=SWEEPS, tolerance=0.0)
+        )
+        start = ascend(potentials, start).state
         for stage in STAGES:
             key, program = f"{label}, {stage}", programs(problem)[stage]
             calls[key], compile_seconds[key] = compiled(program, potentials, start)
+        products[label] = int(calls[f"{label}, gradient"]().info.products)
     seconds = take_turns(calls, rounds=5)
     found = {
         "lengths": name,
@@ -46,6 +54,7 @@ def row(name: str, lengths: Lengths) -> dict[str, Any]:
         "padded_to_the_longest": SEQUENCES * max(lengths) / steps,
         "microseconds_a_step": {key: summary(values, steps) for key, values in seconds.items()},
         "compile_seconds": compile_seconds,
+        "products": products,
         "ragged_over_one_length": {
             stage: ratio(seconds[f"ragged, {stage}"], seconds[f"of one length, {stage}"]) for stage in STAGES
         },
