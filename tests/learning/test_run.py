@@ -77,6 +77,12 @@ def test_training_raises_the_bound(estimator, encoder):
     assert 1 <= record.effective_states <= 2 + 1e-6
 
 
+def test_each_step_draws_with_a_key_of_its_own():
+    run, _ = begin()
+    keys = {tuple(np.asarray(jax.random.key_data(run._key(epoch, batch)))) for epoch in range(4) for batch in range(3)}
+    assert len(keys) == 12
+
+
 def test_states_of_batches_return_to_the_datas_order():
     run, progress = begin()
     marginals = run.marginals(progress)
@@ -93,16 +99,18 @@ def test_the_first_bad_quantity_is_named():
 
 
 @pytest.mark.slow
-def test_killed_and_resumed_is_uninterrupted(tmp_path):
+@pytest.mark.parametrize("decoder", ["linear", "mlp"])
+def test_killed_and_resumed_is_uninterrupted(tmp_path, decoder):
     """Files are kept every ten epochs and at the end: the run of 12 goes on from that of 10, which went on from that of 3."""
-    straight = Plugin(**TINY, epochs=12).build()
+    tiny = TINY | {"decoder": decoder}  # a network's steps draw samples: the same ones again
+    straight = Plugin(**tiny, epochs=12).build()
     for epochs in (3, 11, 12):
-        resumed = Plugin(**TINY, epochs=epochs).fit(tmp_path)
+        resumed = Plugin(**tiny, epochs=epochs).fit(tmp_path)
     for a, b in zip(jax.tree.leaves(straight[1:3]), jax.tree.leaves(resumed[1:3]), strict=True):
         np.testing.assert_array_equal(a, b)
     np.testing.assert_array_equal(straight.extra["training_bound"][1], resumed.extra["training_bound"][1])
     assert len(list(tmp_path.glob("*.eqx"))) == 4  # after 3, 10, 11 and 12 epochs
-    Plugin(**TINY, epochs=3, seed=1).fit(tmp_path)  # another run does not take them up
+    Plugin(**tiny, epochs=3, seed=1).fit(tmp_path)  # another run does not take them up
     assert len(list(tmp_path.glob("*.eqx"))) == 5
     assert not list(tmp_path.glob("*.part"))
 
