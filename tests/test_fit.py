@@ -133,7 +133,7 @@ def test_a_study_with_a_network_for_a_decoder(tmp_path):
     model = store.read(tmp_path / "results/learnt/model.nc", "model")
     asked = model["training_held_out_role"].values >= 2
     for name in ("mean", "standard_deviation"):
-        assert np.all(np.isfinite(model[f"training_held_out_{name}"].sel(method=0).values[asked]))
+        assert np.all(np.isfinite(model[f"training_held_out_{name}"].values[0][asked]))
     error = float(model["training_held_out_bound_standard_error"][0])
     assert 0 <= error < 0.1
     assert np.isfinite(float(model["training_final_bound_standard_error"]))
