@@ -9,6 +9,7 @@ from jax import lax
 from jaxtyping import Array, Bool, Float, Key
 
 from slds_core.chains.gaussian import GaussianStatistics
+from slds_core.chains.small_matrices import cholesky_factor
 from slds_core.learning.decoder import LinearDecoder, expected_log_density
 from slds_core.learning.sampling import sample_path
 
@@ -73,7 +74,7 @@ class MLPDecoder(eqx.Module):
         """
         if key is None:
             raise ValueError("key: expected a random key, since a network's prediction needs samples; found None")
-        root = jnp.linalg.cholesky(statistics.covariance)
+        root = cholesky_factor(statistics.covariance)
         draws = jax.random.normal(key, (_PAIRS, root.shape[-1]), root.dtype)
 
         def of_step(step):

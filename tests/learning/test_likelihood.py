@@ -126,6 +126,18 @@ def test_samples_have_the_statistics_that_they_are_drawn_from(lengths):
         assert abs(between) < 0.02 * size
 
 
+def test_no_library_is_called_for_a_batch_of_steps():
+    """Two such calls at once wait for each other for ever, on a CPU with two threads; see ``sampling``."""
+    statistics = posterior_of((4,))
+
+    def both(statistics):
+        return jax.value_and_grad(lambda own: jnp.sum(sample_path(jax.random.key(0), own, (4,)) ** 2))(statistics)
+
+    assert "lapack" not in jax.jit(both).lower(statistics).compile().as_text().lower()
+    solve = jax.jit(jnp.linalg.solve).lower(statistics.covariance, statistics.covariance)
+    assert "lapack" in solve.compile().as_text().lower()  # which is how such a call would show
+
+
 def test_recognition_as_the_problem_takes_it(batch):
     padded = RecognitionPotentials(jnp.zeros((1, TIME, 2, 2)), jnp.zeros((1, TIME, 2)))
     assert batch.as_parameters(padded).linear.shape == (TIME, 2)
