@@ -128,7 +128,8 @@ def draw_path(
 
 def forecast_sequences(dynamics: System, posterior: SLDSPosterior, lengths: tuple[int, ...], steps: int) -> Forecast:
     """Returns the moments of the next steps of each sequence, from the posterior of all of them end to end."""
-    return jax.vmap(lambda *end: forecast(dynamics, *end, steps))(*_ends(dynamics, posterior, lengths))
+    ahead = jax.vmap(lambda mean, second, states: forecast(dynamics, mean, second, states, steps))
+    return ahead(*_ends(dynamics, posterior, lengths))
 
 
 def draw_paths(
@@ -140,8 +141,8 @@ def draw_paths(
 ) -> Float[Array, "sequence draw ahead latent"]:
     """Returns draws of the next steps of each sequence, from the posterior of all of them end to end."""
 
-    def of_one(*end):
-        return jax.vmap(lambda key: draw_path(dynamics, *end, steps, key))(keys)
+    def of_one(mean, second, states):
+        return jax.vmap(lambda key: draw_path(dynamics, mean, second, states, steps, key))(keys)
 
     return jax.vmap(of_one)(*_ends(dynamics, posterior, lengths))
 
