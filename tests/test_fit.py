@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import studies
 import yaml
@@ -118,6 +119,26 @@ def test_what_is_learnt_is_not_learnt_again(folder, path, value, learnt):
         assert re.findall(r"Learn the model (\w+)", output) == learnt
     finally:
         write(folder, STUDY)
+
+
+@pytest.mark.slow
+def test_a_study_with_a_network_for_a_decoder(tmp_path):
+    """From data to a report: what it learnt is audited, what was held out is predicted, and the report shows both."""
+    study = changed("models", "learnt", "decoder", to="mlp")
+    del study["models"]["tiny"]
+    study["models"]["learnt"] |= {"held_out_sequences": 1, "horizon": 2, "masked": [4, 6], "epochs": 3}
+    write(tmp_path, study | {"gradients": {"fisher_cg": {"plugin": "fisher_cg", "at": "sweeps"}}})
+    status, output = studies.run(tmp_path)
+    assert status == 0, output
+    model = store.read(tmp_path / "results/learnt/model.nc", "model")
+    asked = model["training_held_out_role"].values >= 2
+    for name in ("mean", "standard_deviation"):
+        assert np.all(np.isfinite(model[f"training_held_out_{name}"].values[0][asked]))
+    error = float(model["training_held_out_bound_standard_error"][0])
+    assert 0 <= error < 0.1
+    assert np.isfinite(float(model["training_final_bound_standard_error"]))
+    page = (tmp_path / "results/report.html").read_text()
+    assert "Learnt from data" in page
 
 
 def job(run: int) -> int:

@@ -46,6 +46,31 @@ def inverse_and_log_determinant(
     return inverse, jnp.where(positive, log_determinant, math.nan)
 
 
+def fused_inverse(matrix: Float[Array, "*batch size size"]) -> Float[Array, "*batch size size"]:
+    """Returns the inverse of a symmetric positive definite matrix without a library call, whatever the size; NaN where it is not.
+
+    Args:
+        matrix: symmetric; both triangles are read. The program grows with its size.
+    """
+    inverse, _, positive = _gauss_jordan(matrix)
+    return jnp.where(positive[..., None, None], inverse, math.nan)
+
+
+def cholesky_factor(matrix: Float[Array, "*batch size size"]) -> Float[Array, "*batch size size"]:
+    """Returns the lower triangular ``L`` with ``L Lᵀ`` the matrix; NaN or infinity in it where a pivot is not positive.
+
+    Args:
+        matrix: symmetric positive definite; the lower triangle is read. There is no library call; the program grows with the size.
+    """
+    columns = []
+    for k in range(matrix.shape[-1]):
+        below = np.arange(matrix.shape[-1]) >= k
+        column = jnp.where(below, matrix[..., :, k], 0.0) / jnp.sqrt(matrix[..., k, k])[..., None]
+        columns.append(column)
+        matrix = matrix - column[..., :, None] * column[..., None, :]
+    return jnp.stack(columns, axis=-1)
+
+
 def _gauss_jordan(matrix):
     """Eliminates in place by one rank-one update a pivot; no pivoting is needed for positive definite matrices."""
     positive = jnp.ones(matrix.shape[:-2], bool)

@@ -1,4 +1,4 @@
-"""Forecasts of a switching linear dynamical system: mean and covariance of the path ahead, in closed form.
+"""Forecasts of a switching linear dynamical system: mean and covariance of the path ahead in closed form, or draws of it.
 
 The path ahead is a mixture over all sequences of states, ``K^h`` of them after ``h`` steps. Its first two moments need no sum over
 them: with ``p_j = P(k = j)``, ``x_j = E[z 1{k = j}]`` and ``S_j = E[z zᵀ 1{k = j}]``, a step that is taken in state ``j`` gives
@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Key
 
 from slds_core.chains.gaussian import GaussianStatistics
 from slds_core.expfam import mniw
@@ -92,13 +92,67 @@ def forecast(
     return lax.scan(advance, start, None, length=steps)[1]
 
 
+def draw_path(
+    dynamics: System,
+    mean: Float[Array, " latent"],
+    second_moment: Float[Array, "latent latent"],
+    states: Float[Array, " state"],
+    steps: int,
+    key: Key[Array, ""],
+) -> Float[Array, "ahead latent"]:
+    """Returns a draw of the next steps of one path, from the mixture whose moments ``forecast`` gives.
+
+    Args:
+        dynamics, mean, second_moment, states, steps: as for ``forecast``; the last step that is known is taken to be Gaussian.
+        key: JAX's random key.
+    """
+    key_state, key_start, key_noise = jax.random.split(key, 3)
+    latent = mean.size
+    roots, moves = jnp.linalg.cholesky(dynamics.noise), jnp.log(dynamics.transition)
+    root = jnp.linalg.cholesky(second_moment - jnp.outer(mean, mean))
+
+    def advance(carry, drawn):
+        state, place = carry
+        own_key, noise = drawn
+        place = dynamics.matrix[state] @ place + dynamics.offset[state] + roots[state] @ noise
+        return (jax.random.categorical(own_key, moves[state]), place), place
+
+    key_first, *key_next = jax.random.split(key_state, steps + 1)
+    start = (
+        jax.random.categorical(key_first, jnp.log(states)),
+        mean + root @ jax.random.normal(key_start, (latent,), mean.dtype),
+    )
+    drawn = jnp.stack(key_next), jax.random.normal(key_noise, (steps, latent), mean.dtype)
+    return lax.scan(advance, start, drawn)[1]
+
+
 def forecast_sequences(dynamics: System, posterior: SLDSPosterior, lengths: tuple[int, ...], steps: int) -> Forecast:
     """Returns the moments of the next steps of each sequence, from the posterior of all of them end to end."""
+    ahead = jax.vmap(lambda mean, second, states: forecast(dynamics, mean, second, states, steps))
+    return ahead(*_ends(dynamics, posterior, lengths))
+
+
+def draw_paths(
+    dynamics: System,
+    posterior: SLDSPosterior,
+    lengths: tuple[int, ...],
+    steps: int,
+    keys: Key[Array, " draw"],
+) -> Float[Array, "sequence draw ahead latent"]:
+    """Returns draws of the next steps of each sequence, from the posterior of all of them end to end."""
+
+    def of_one(mean, second, states):
+        return jax.vmap(lambda key: draw_path(dynamics, mean, second, states, steps, key))(keys)
+
+    return jax.vmap(of_one)(*_ends(dynamics, posterior, lengths))
+
+
+def _ends(dynamics: System, posterior: SLDSPosterior, lengths: tuple[int, ...]) -> tuple[Array, Array, Array]:
+    """Returns, of each sequence, first and second moment of the last step, and probabilities of the state of the transition after it."""
     steps_known, transitions = np.array(lengths), np.array(lengths) - 1
     states = jnp.broadcast_to(dynamics.initial, (len(lengths), dynamics.initial.size))
     if transitions.any():
         following = posterior.discrete.marginals[np.maximum(np.cumsum(transitions) - 1, 0)] @ dynamics.transition
         states = jnp.where((transitions > 0)[:, None], following, states)
     ends, path = np.cumsum(steps_known) - 1, posterior.gaussian
-    ahead = jax.vmap(lambda mean, second, state: forecast(dynamics, mean, second, state, steps))
-    return ahead(path.mean[ends], path.second_moment[ends], states)
+    return path.mean[ends], path.second_moment[ends], states

@@ -153,8 +153,9 @@ def _emissions(
     inside = seen[..., :, None] * model.covariance * seen[..., None, :]
     factor = jnp.linalg.cholesky(inside + (1 - seen[..., None]) * jnp.eye(values.shape[2], dtype=values.dtype))
     shared = jnp.broadcast_to(seen[..., None] * model.covariance, factor.shape)
-    whitened = jax.scipy.linalg.solve_triangular(factor, gap[..., None], lower=True)
-    whitened_shared = jax.scipy.linalg.solve_triangular(factor, shared, lower=True)
+    # in one call: two that are under way at once may wait for each other's threads for ever (see learning/sampling.py)
+    both = jax.scipy.linalg.solve_triangular(factor, jnp.concatenate([gap[..., None], shared], -1), lower=True)
+    whitened, whitened_shared = both[..., :1], both[..., 1:]
     log_determinant = 2 * jnp.sum(jnp.log(jnp.diagonal(factor, axis1=-2, axis2=-1)), -1)
     count = jnp.sum(seen, -1)
     scores = -0.5 * (jnp.sum(whitened[..., 0] ** 2, -1) + log_determinant + count * math.log(2 * math.pi))

@@ -9,7 +9,7 @@ from jaxtyping import Array, Float
 
 from slds_core.fixed_point import Inference, coordinate_ascent
 from slds_core.learning.batch import Batch
-from slds_core.learning.objective import training_objective
+from slds_core.learning.objective import Estimate, settled_objective
 from slds_core.learning.training import SVAE
 from slds_core.models.slds import SLDSPotentials
 
@@ -56,12 +56,13 @@ def infer(
     return parameters, _ascend(problem, parameters, chosen)
 
 
-def held_out_bound(model: SVAE, batch: Batch) -> Float[Array, ""]:
+def held_out_bound(model: SVAE, batch: Batch) -> Estimate:
     """Returns the bound on the log-likelihood of a batch, in nats per observed entry.
 
     It is ``E_q[log p(y | z)] - KL(q(z) q(k) ‖ p̃(z, k))`` with the global factors as training left them, hence a bound on the
     log-density that they predict, ``log ∫ p(y | η) q(η) dη``.
     """
     parameters, inference = infer(model, batch)
-    bound = training_objective(model.decoder, batch)(parameters, inference.posterior)
-    return bound / jnp.sum(batch.observed)
+    bound = settled_objective(model.decoder, batch, parameters, inference.posterior)
+    entries = jnp.sum(batch.observed)
+    return Estimate(bound.value / entries, bound.standard_error / entries)

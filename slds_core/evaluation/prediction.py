@@ -3,17 +3,21 @@
 from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
+from jax import lax
 from jaxtyping import Array, Bool, Float
 
 from slds_core.chains.packing import unpack
 from slds_core.data import Series
-from slds_core.evaluation.forecast import forecast_sequences, system
+from slds_core.evaluation.forecast import draw_paths, forecast_sequences, system
 from slds_core.evaluation.gaussian_hmm import GaussianHMM, predict
 from slds_core.evaluation.held_out import infer
 from slds_core.evaluation.split import Split
 from slds_core.learning.batch import full_batch
 from slds_core.learning.training import SVAE
+
+_PATHS = 1000  # draws of each path ahead, where a decoder has a network
 
 
 class Prediction(NamedTuple):
@@ -38,15 +42,22 @@ def from_model(model: SVAE, split: Split, start: Float[Array, "packed state"] | 
         model: as training left it.
         split: what is given, and what is asked for.
         start: where inference of the judged sequences starts, as for ``infer``.
+
+    A decoder with a network predicts from draws, always the same ones.
     """
+    key = jax.random.key(0)
     given = split.given
     _, inference = infer(model, full_batch(given), start)
-    moments = model.decoder.predict(inference.posterior.gaussian)
+    moments = model.decoder.predict(inference.posterior.gaussian, key)
     known = [np.asarray(unpack(given.lengths, array)) for array in moments]
     if not split.horizon:
         return Prediction(*known)
-    ahead = forecast_sequences(system(model.factors), inference.posterior, given.lengths, split.horizon)
-    later = jax.vmap(lambda own: model.decoder.predict(own.statistics))(ahead)
+    ahead = system(model.factors), inference.posterior, given.lengths, split.horizon
+    if model.decoder.sampled:  # a mixture's moments do not tell what a network makes of it
+        paths = jnp.swapaxes(draw_paths(*ahead, jax.random.split(key, _PATHS)), 1, 2)
+        later = jax.vmap(lambda own: lax.map(model.decoder.moments, own))(paths)
+    else:
+        later = jax.vmap(lambda own: model.decoder.predict(own.statistics))(forecast_sequences(*ahead))
     return Prediction(*(_joined(own, np.asarray(next_), split) for own, next_ in zip(known, later, strict=True)))
 
 

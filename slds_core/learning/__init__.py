@@ -8,12 +8,12 @@ from slds_core.learning.batch import Batch as Batch
 from slds_core.learning.batch import batches as batches
 from slds_core.learning.batch import full_batch as full_batch
 from slds_core.learning.decoder import LinearDecoder as LinearDecoder
-from slds_core.learning.decoder import MLPDecoder as MLPDecoder
 from slds_core.learning.encoder import ExactEncoder as ExactEncoder
 from slds_core.learning.encoder import LinearEncoder as LinearEncoder
 from slds_core.learning.encoder import MLPEncoder as MLPEncoder
 from slds_core.learning.factors import GlobalFactors as GlobalFactors
 from slds_core.learning.factors import prior_factors as prior_factors
+from slds_core.learning.network_decoder import MLPDecoder as MLPDecoder
 from slds_core.learning.objective import training_objective as training_objective
 from slds_core.learning.training import SVAE as SVAE
 from slds_core.learning.training import Learner as Learner

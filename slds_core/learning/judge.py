@@ -8,7 +8,7 @@ from jaxtyping import Array, Float, Key
 from slds_core.fixed_point import fixed_point_residual, newton_cg
 from slds_core.gradients import fisher_cg
 from slds_core.learning.batch import Batch
-from slds_core.learning.objective import training_objective
+from slds_core.learning.objective import settled_objective, training_objective
 from slds_core.learning.training import SVAE, Learner
 from slds_core.trees import norm, subtract
 
@@ -22,27 +22,25 @@ class Settled(NamedTuple):
 
     likelihood: Float[Array, ""]  # E_q[log p(y | z)]
     local_divergence: Float[Array, ""]  # KL(q(z) q(k) ‖ p(z, k))
+    standard_error: Float[Array, ""]  # of the likelihood, where the decoder draws samples
     residual: Float[Array, ""]  # largest change of the marginals in one more sweep
 
 
-def settled(
-    model: SVAE, batch: Batch, start: Float[Array, "packed state"], key: Key[Array, ""] | None = None
-) -> Settled:
+def settled(model: SVAE, batch: Batch, start: Float[Array, "packed state"]) -> Settled:
     """Returns what a model makes of a batch at the fixed point that is reached from ``start``.
 
     Args:
         model: what was learnt.
         batch: sequences that it was learnt from, or others.
         start: marginals of their states to start from.
-        key: for decoders that draw samples.
     """
     parameters = model.parameters(batch)
     problem = batch.problem
     found = newton_cg(problem, parameters, start, max_sweeps=_SWEEPS, tolerance=_STATE)
-    objective = training_objective(model.decoder, batch, key)(parameters, found.posterior)
+    objective = settled_objective(model.decoder, batch, parameters, found.posterior)
     divergence = problem.monitors(found.posterior)["kl"]
     residual = fixed_point_residual(problem, parameters, found.state).maximum
-    return Settled(objective + divergence, divergence, residual)
+    return Settled(objective.value + divergence, divergence, objective.standard_error, residual)
 
 
 def uniform_start(batch: Batch, states: int) -> Float[Array, "packed state"]:
@@ -62,7 +60,8 @@ def judge(
 ) -> Judgement:
     """Returns how far the gradient that a step would take is from that of the same objective at the same parameters.
 
-    That one is by ``fisher_cg`` at the fixed point, to which inference is brought from where the learner's own ended.
+    That one is by ``fisher_cg`` at the fixed point, to which inference is brought from where the learner's own ended. Of a decoder that
+    draws samples both gradients are those of the same draw; the objective is averaged over many.
 
     Args:
         learner, model, batch, start, key: as for ``Learner.step``.
@@ -72,6 +71,9 @@ def judge(
     objective = training_objective(model.decoder, batch, key)
     inference = learner.infer(problem, parameters, start)
     own = learner.estimate(problem, objective, parameters, inference.state if learner.at_fixed_point else start)
-    state = newton_cg(problem, parameters, inference.state, max_sweeps=_SWEEPS, tolerance=_STATE).state
-    right = fisher_cg(problem, objective, parameters, state, tolerance=_ADJOINT)
-    return Judgement(norm(subtract(own.gradient, right.gradient)) / norm(right.gradient), right.value)
+    found = newton_cg(problem, parameters, inference.state, max_sweeps=_SWEEPS, tolerance=_STATE)
+    right = fisher_cg(problem, objective, parameters, found.state, tolerance=_ADJOINT)
+    error = norm(subtract(own.gradient, right.gradient)) / norm(right.gradient)
+    if not model.decoder.sampled:
+        return Judgement(error, right.value)
+    return Judgement(error, settled_objective(model.decoder, batch, parameters, found.posterior).value)

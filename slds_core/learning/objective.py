@@ -1,13 +1,18 @@
 """What a step of learning differentiates through the fixed point."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
-from jaxtyping import Array, Key
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Float, Key
 
 from slds_core.gradients.result import Objective
 from slds_core.learning.batch import Batch
 from slds_core.models.slds import SLDSPotentials
 from slds_core.models.slds.model import SLDSPosterior
+
+_DRAWS = 100
 
 
 def training_objective(decoder: Any, batch: Batch, key: Key[Array, ""] | None = None) -> Objective:
@@ -28,3 +33,30 @@ def training_objective(decoder: Any, batch: Batch, key: Key[Array, ""] | None = 
         return likelihood - batch.problem.monitors(posterior)["kl"]
 
     return objective
+
+
+class Estimate(NamedTuple):
+    """A number, and the standard error that comes of its draws; zero where there are none."""
+
+    value: Float[Array, ""]
+    standard_error: Float[Array, ""]
+
+
+def settled_objective(decoder: Any, batch: Batch, parameters: SLDSPotentials, posterior: SLDSPosterior) -> Estimate:
+    """Returns the training objective of a posterior that stays as it is (nats).
+
+    With a decoder that draws samples it is the mean over a hundred draws. They are the same for all that is judged, so that their noise
+    all but cancels in differences.
+
+    Args:
+        decoder, batch: as for ``training_objective``.
+        parameters, posterior: what the objective is a function of.
+    """
+    if not decoder.sampled:
+        value = training_objective(decoder, batch)(parameters, posterior)
+        return Estimate(value, jnp.zeros_like(value))
+    draws = lax.map(
+        lambda key: training_objective(decoder, batch, key)(parameters, posterior),
+        jax.random.split(jax.random.key(0), _DRAWS),
+    )
+    return Estimate(jnp.mean(draws), jnp.std(draws, ddof=1) / jnp.sqrt(_DRAWS))

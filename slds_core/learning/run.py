@@ -8,7 +8,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Key
 
 from slds_core.data import Series
 from slds_core.fixed_point.status import name_of
@@ -94,7 +94,7 @@ class Run:
         outcomes = []
         for index in generator.permutation(len(self.groups)):
             batch = self.groups[index][1]
-            key = jax.random.key(int(generator.integers(2**31)))
+            key = self._key(number, index)
             model, optimizer, states[index], outcome = self._step(
                 model, optimizer, batch, self._start(batch, states[index]), self._weight, key
             )
@@ -144,6 +144,10 @@ class Run:
     def _weight(self) -> Float[Array, ""]:
         """What a batch's bound is multiplied by to stand for all data."""
         return jnp.asarray(float(len(self.groups)))
+
+    def _key(self, epoch: int, batch: int) -> Key[Array, ""]:
+        """Returns the key of a step's draws: a function of seed, epoch and batch, so that a resumed run draws the same."""
+        return jax.random.fold_in(jax.random.fold_in(jax.random.key(self.seed), epoch), batch)
 
     def _start(self, batch: Batch, last: Float[Array, "packed state"]) -> Float[Array, "packed state"]:
         return uniform_start(batch, last.shape[1]) if self.cold else last

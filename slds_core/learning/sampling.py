@@ -1,6 +1,9 @@
 """Reparameterised samples of the latent path, as a differentiable function of its expected statistics alone.
 
 So whatever differentiates through the fixed point differentiates through samples too: nothing but the posterior enters.
+
+Nothing here calls LAPACK for a batch of steps. On a CPU such a call waits for helpers from the pool of threads that it runs in; when as
+many calls are under way as there are threads, all wait for ever (JAX 0.10; seen in training, with two threads).
 """
 
 import jax
@@ -10,6 +13,7 @@ from jax import lax
 from jaxtyping import Array, Float, Key
 
 from slds_core.chains.gaussian import GaussianStatistics
+from slds_core.chains.small_matrices import cholesky_factor, fused_inverse
 
 
 def sample_path(
@@ -33,9 +37,8 @@ def sample_path(
     between = statistics.cross_moment - mean[tied][:, :, None] * mean[tied + 1][:, None, :]
     cross = jnp.zeros_like(covariance).at[tied].set(between)
     following = jnp.roll(covariance, -1, axis=0)
-    gain = jnp.linalg.solve(following, cross.mT).mT
-    conditional = covariance - gain @ cross.mT
-    root = jnp.linalg.cholesky(0.5 * (conditional + conditional.mT))
+    gain = cross @ fused_inverse(following)
+    root = cholesky_factor(covariance - gain @ cross.mT)
     noise = jnp.einsum("tij,tj->ti", root, jax.random.normal(key, (steps, latent), mean.dtype))
 
     def back(deviation, step):

@@ -14,10 +14,12 @@ from slds_core.evaluation.prediction import Prediction, Scores, from_hmm, from_i
 from slds_core.evaluation.recovery import adjusted_rand_index
 from slds_core.evaluation.split import Split
 from slds_core.learning.batch import full_batch
+from slds_core.learning.objective import Estimate
 
 Variables = dict[str, tuple[Any, Any, str, str]]
 
 GIVEN, IMPUTED, FORECAST = 1, 2, 3  # what an entry is asked as; zero where nothing is observed
+_NO_BOUND: Any = Estimate(np.nan, np.nan)  # type: ignore[arg-type]
 _ASKED = ("judged_sequence", "judged_time", "channel")
 
 
@@ -37,34 +39,39 @@ def evaluation(plugin: Any, split: Split, run: Any, progress: Any, keep: Path | 
     methods = {"model": _of_model(progress.model, split, start)}
     for name in plugin.baselines:
         methods[name] = _BASELINES[name](plugin, split, keep)
-    methods["interpolation"] = np.nan, from_interpolation(split)
+    methods["interpolation"] = _NO_BOUND, from_interpolation(split)
     return found | _held_out(split, methods)
 
 
-def _of_model(model: Any, split: Split, start: Any = None) -> tuple[float, Prediction]:
-    bound = float(held_out_bound(model, full_batch(split.judged))) if split.unseen else np.nan
+def _of_model(model: Any, split: Split, start: Any = None) -> tuple[Estimate, Prediction]:
+    bound = held_out_bound(model, full_batch(split.judged)) if split.unseen else _NO_BOUND
     return bound, from_model(model, split, start)
 
 
-def _of_lds(plugin: Any, split: Split, keep: Path | None) -> tuple[float, Prediction]:
+def _of_lds(plugin: Any, split: Split, keep: Path | None) -> tuple[Estimate, Prediction]:
     """The same model with one state, trained likewise."""
     own = type(plugin)(**(plugin.model_dump() | {"states": 1, "judge": 0}))
     return _of_model(own.learn(split.training, keep)[1].model, split)
 
 
-def _of_hmm(plugin: Any, split: Split, keep: Path | None) -> tuple[float, Prediction]:
+def _of_hmm(plugin: Any, split: Split, keep: Path | None) -> tuple[Estimate, Prediction]:
     """A hidden Markov model; its log-likelihood is exact, at the parameters' best values."""
     prior = HMMPrior(stickiness=plugin.stickiness)
     model = fit_hmm(full_batch(split.training), plugin.states, prior=prior, seed=plugin.seed)
     judged = full_batch(split.judged)
-    likelihood = float(explain(model, judged).log_likelihood / jnp.sum(judged.observed)) if split.unseen else np.nan
-    return likelihood, from_hmm(model, split)
+    if not split.unseen:
+        return _NO_BOUND, from_hmm(model, split)
+    likelihood = explain(model, judged).log_likelihood / jnp.sum(judged.observed)
+    return Estimate(likelihood, jnp.zeros_like(likelihood)), from_hmm(model, split)
 
 
-_BASELINES: dict[str, Callable[[Any, Split, Path | None], tuple[float, Prediction]]] = {"lds": _of_lds, "hmm": _of_hmm}
+_BASELINES: dict[str, Callable[[Any, Split, Path | None], tuple[Estimate, Prediction]]] = {
+    "lds": _of_lds,
+    "hmm": _of_hmm,
+}
 
 
-def _held_out(split: Split, methods: dict[str, tuple[float, Prediction]]) -> Variables:
+def _held_out(split: Split, methods: dict[str, tuple[Estimate, Prediction]]) -> Variables:
     """Returns each method's predictions and scores, in original units."""
     judged, scale = split.judged, split.judged.scaling.scale
     role = np.where(judged.observed, GIVEN, 0)
@@ -91,9 +98,12 @@ def _held_out(split: Split, methods: dict[str, tuple[float, Prediction]]) -> Var
         ),
     }
     if split.unseen:
-        bounds = [bound for bound, _ in methods.values()]
+        bounds = [float(bound.value) for bound, _ in methods.values()]
+        errors = [float(bound.standard_error) for bound, _ in methods.values()]
         words = "bound on the log-likelihood of the sequences held out, an observed entry, standardised; of 'hmm' the log-likelihood"
         found["training_held_out_bound"] = ("method", bounds, words, "nat")
+        words = "its standard error, of the samples that a decoder with a network draws"
+        found["training_held_out_bound_standard_error"] = ("method", errors, words, "nat")
     for task, asked in (("imputation", split.hidden), ("forecast", split.ahead)):
         if asked.any():
             found |= _scored(task, [scores(split, own, asked) for own in predictions], scale)

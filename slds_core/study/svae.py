@@ -31,7 +31,12 @@ class SVAE(LearntModel):
         "linear",
         description="'exact': the likelihood's own potentials; 'linear': learnt, starts there; 'mlp': a network, starts near there",
     )
-    width: int = Field(32, ge=1, description="units of the network's one hidden layer")
+    decoder: Literal["linear", "mlp"] = Field(
+        "linear",
+        description="'linear': Gaussian, in closed form; 'mlp': plus a network, which starts at zero and learns from samples of the path; "
+        "needs the encoder 'linear' or 'mlp'",
+    )
+    width: int = Field(32, ge=1, description="units of the one hidden layer of each network")
     inference: Box = Field(
         {"plugin": "newton_cg", "tolerance": 1e-8},
         description="inference setting of each step: a name, or plugin and parameters",
@@ -94,6 +99,10 @@ class SVAE(LearntModel):
                 _make(kind, getattr(self, box))
             except StudyError as error:
                 raise StudyError(f"{box}: {error}") from error
+        if self.decoder == "mlp" and self.encoder == "exact":
+            raise StudyError(
+                "encoder: expected 'linear' or 'mlp' with decoder 'mlp', whose likelihood is no Gaussian in z; found 'exact'"
+            )
 
     def problem(self):
         from slds_core.models.slds import slds_problem
@@ -127,6 +136,7 @@ class SVAE(LearntModel):
         import jax.numpy as jnp
 
         from slds_core.study.evaluation import evaluation
+        from slds_core.study.final_bound import final_bound
         from slds_core.study.training_loop import QUANTITIES
 
         split = self._split()
@@ -137,7 +147,7 @@ class SVAE(LearntModel):
             for column, (name, unit) in enumerate(QUANTITIES.items())
         }
         parameters = eqx.filter_jit(lambda model: model.parameters(whole))(progress.model)
-        extra = history | self._ending(run, progress) | evaluation(self, split, run, progress, keep)
+        extra = history | final_bound(run, progress) | evaluation(self, split, run, progress, keep)
         return BuiltModel(whole.problem, parameters, jnp.asarray(run.marginals(progress)), extra)
 
     def learn(self, series: Any, keep: Path | None = None) -> tuple[Any, Any, Any]:
@@ -179,44 +189,21 @@ class SVAE(LearntModel):
         import optax
 
         from slds_core.learning import SVAE as Model
-        from slds_core.learning import ExactEncoder, Learner, full_batch, prior_factors, warm_start
-        from slds_core.learning.encoder import imitating, imitating_network
+        from slds_core.learning import Learner, full_batch, prior_factors, warm_start
+        from slds_core.learning.begin import networks
         from slds_core.learning.run import Run
 
         inference, gradient = _make("inference", self.inference), _make("gradients", self.gradient)
         prior = prior_factors(self.latent, self.states, noise=self.prior_noise, stickiness=self.stickiness)
         batch = full_batch(series)
         start = warm_start(batch, prior, seed=self.seed)
-        if self.encoder == "exact":
-            encoder = ExactEncoder()
-        elif self.encoder == "linear":
-            encoder = imitating(start.decoder)
-        else:
-            encoder = imitating_network(
-                start.decoder, batch.values, batch.observed, self.width, jax.random.key(self.seed)
-            )
+        key = jax.random.key(self.seed)
+        encoder, decoder = networks(self.encoder, self.decoder, start.decoder, batch, self.width, key)
         at_fixed_point = type(gradient).start == "fixed_point"
         optimizer = optax.adam(self.learning_rate)
         learner = Learner(inference.infer, gradient.estimate, at_fixed_point, prior, optimizer, self.natural_rate)
         run = Run(learner, series, batch_size=self.batch, seed=self.seed, cold=self.start == "uniform")
-        return run, run.begin(Model(encoder, start.decoder, start.factors), start.marginals)
-
-    def _ending(self, run: Any, progress: Any) -> dict[str, Any]:
-        """Returns the bound with inference converged: the same judge whatever estimator trained it."""
-        import equinox as eqx
-        import jax.numpy as jnp
-
-        from slds_core.learning.factors import divergence
-        from slds_core.learning.judge import settled
-
-        found = eqx.filter_jit(settled)(progress.model, run.whole(), jnp.asarray(run.marginals(progress)))
-        shared = float(divergence(progress.model.factors, run.learner.prior))
-        bound = (float(found.likelihood - found.local_divergence) - shared) / run.entries
-        words = "bound after the last epoch, inference converged, an observed entry"
-        return {
-            "training_final_bound": ((), bound, words, "nat"),
-            "training_final_residual": ((), float(found.residual), "largest change in one more sweep there", "1"),
-        }
+        return run, run.begin(Model(encoder, decoder, start.factors), start.marginals)
 
     def _key(self) -> str:
         """Returns what tells this training from others: all that it depends on, but not how long it goes on."""

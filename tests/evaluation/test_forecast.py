@@ -9,7 +9,7 @@ import pytest
 from problems import as_jax, positive_definite
 from tolerances import assert_close
 
-from slds_core.evaluation.forecast import System, forecast, forecast_sequences, system
+from slds_core.evaluation.forecast import System, draw_path, forecast, forecast_sequences, system
 from slds_core.learning import full_batch, prior_factors
 from slds_core.learning.factors import expected_statistics, natural_step, potentials
 from slds_core.models.slds import RecognitionPotentials, slds_problem
@@ -62,6 +62,22 @@ def test_moments_are_those_of_all_paths(states, steps):
     assert_close(found.second_moment, second, ulps=ULPS)
     assert_close(found.states, occupied, ulps=ULPS)
     assert_close(found.statistics.covariance, second - first[:, :, None] * first[:, None, :], ulps=ULPS, scale=1e2)
+
+
+@pytest.mark.parametrize(("states", "steps"), [(1, 3), (3, 4), (3, 1)])
+def test_draws_have_the_moments_of_the_forecast(states, steps):
+    """40000 draws, to five standard errors of each moment: of the mean, and of the second moments of each step."""
+    latent, generator = 2, np.random.default_rng(states)
+    mean, covariance = generator.standard_normal(latent), positive_definite(generator, latent)
+    start = generator.dirichlet(np.ones(states))
+    known = as_jax((random_system(states, latent), mean, covariance + np.outer(mean, mean), start))
+    keys = jax.random.split(jax.random.key(0), 40000)
+    draws = np.asarray(jax.jit(jax.vmap(lambda key: draw_path(*known, steps, key)))(keys), np.float64)
+    expected = forecast(*known, steps)
+    second = draws[:, :, :, None] * draws[:, :, None, :]
+    for own, wanted in ((draws, expected.mean), (second, expected.second_moment)):
+        error = own.std(0, ddof=1) / np.sqrt(len(own))
+        assert np.all(np.abs(own.mean(0) - np.asarray(wanted)) < 5 * error)
 
 
 def some_factors(latent=2, states=3):

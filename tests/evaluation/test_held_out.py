@@ -12,7 +12,11 @@ from tolerances import DTYPE
 
 from slds_core.data.synthetic_slds import synthetic_slds
 from slds_core.evaluation.held_out import held_out_bound, infer
+from slds_core.evaluation.prediction import from_model
+from slds_core.evaluation.split import split
 from slds_core.learning import ExactEncoder, LinearDecoder, full_batch
+from slds_core.learning.encoder import imitating
+from slds_core.learning.network_decoder import correcting
 from slds_core.learning.training import SVAE
 from slds_core.study.stages.build_model import build_model
 
@@ -34,7 +38,7 @@ def batch_of(lengths, seed=0):
 def test_the_bound_is_below_the_evidence(model):
     """All paths of the states, each with its dense Gaussian integral; the likelihood's constants by hand."""
     batch = batch_of((5,))
-    bound = held_out_bound(model, batch) * batch.observed.sum()
+    bound = held_out_bound(model, batch).value * batch.observed.sum()
     weight = np.asarray(model.decoder.log_precision, np.float64)
     gap = np.asarray(batch.values, np.float64) - np.asarray(model.decoder.offset)
     constants = 0.5 * (weight - np.log(2 * np.pi) - np.exp(weight) * gap**2)
@@ -60,8 +64,28 @@ def test_sequences_add_up(model):
     for number in range(2):
         own = type(together)(together.values[number][None], together.observed[number][None], (7,))
         entries.append(float(own.observed.sum()))
-        bounds.append(float(held_out_bound(model, own)))
-    assert float(held_out_bound(model, together)) == pytest.approx(np.average(bounds, weights=entries), rel=TOLERANCE)
+        bounds.append(float(held_out_bound(model, own).value))
+    assert float(held_out_bound(model, together).value) == pytest.approx(
+        np.average(bounds, weights=entries), rel=TOLERANCE
+    )
+
+
+def test_draws_predict_what_the_closed_form_does(model):
+    """A network that is zero: imputations and forecasts beside the linear decoder's, as exactly as a thousand draws tell."""
+    data = split(synthetic_slds(lengths=[14, 11], channels=3), masked=(3, 6), horizon=3)
+    drawn = SVAE(imitating(model.decoder), correcting(model.decoder, 4, jax.random.key(0)), model.factors)
+    wanted = from_model(SVAE(drawn.encoder, model.decoder, model.factors), data)
+    found = from_model(drawn, data)
+    noise = np.exp(-np.asarray(model.decoder.log_precision))
+    spread = wanted.variance - noise
+    inside = np.arange(14)[None, :, None] < np.array(data.judged.lengths)[:, None, None]
+    inside = np.broadcast_to(inside, spread.shape)
+    ahead = np.broadcast_to(data.ahead, spread.shape)
+    given = inside & ~ahead
+    np.testing.assert_allclose(found.mean[given], wanted.mean[given], atol=TOLERANCE * 1e3)  # draws come in pairs
+    assert np.all(np.abs(found.mean - wanted.mean)[ahead] < 5 * np.sqrt(spread[ahead] / 1000))
+    # the fourth moment of a mixture of few states is no more than some times a Gaussian's
+    np.testing.assert_allclose((found.variance - noise)[inside], spread[inside], rtol=0.3)
 
 
 def built(tmp_path, name, factor, shift):

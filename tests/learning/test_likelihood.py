@@ -1,40 +1,21 @@
 """Decoder and encoders: the bound beside a dense Gaussian's evidence, and entries that are missing beside entries that are gone."""
 
-import itertools
-import math
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import oracles
 import pytest
-from problems import as_jax, slds
+from few_steps import CHANNELS, LATENT, TIME, posterior_of
+from problems import slds
 from scipy import stats
 from tolerances import DTYPE, EPS, assert_close
 
 from slds_core.fixed_point import coordinate_ascent
-from slds_core.learning import Batch, ExactEncoder, LinearDecoder, MLPDecoder, MLPEncoder, training_objective
+from slds_core.learning import Batch, ExactEncoder, LinearDecoder, MLPEncoder, training_objective
 from slds_core.learning.encoder import imitating
 from slds_core.learning.sampling import sample_path
 from slds_core.models.slds import RecognitionPotentials
-
-TIME, LATENT, CHANNELS = 7, 2, 3
-
-
-@pytest.fixture
-def decoder():
-    generator = np.random.default_rng(0)
-    arrays = generator.standard_normal((CHANNELS, LATENT)), generator.standard_normal(CHANNELS), np.array([0.5, -1, 2])
-    return as_jax(LinearDecoder(*arrays))
-
-
-@pytest.fixture
-def batch():
-    generator = np.random.default_rng(1)
-    observed = generator.random((1, TIME, CHANNELS)) > 0.4
-    observed[0, 3] = False  # a step without any observation
-    return Batch(as_jax(generator.standard_normal((1, TIME, CHANNELS))), jnp.asarray(observed), (TIME,))
 
 
 def bound(encoder, decoder, batch, states, seed=0):
@@ -122,23 +103,6 @@ def test_the_imitating_encoder_is_exact(decoder, batch):
     assert_close(linear, exact, ulps=50)
 
 
-def posterior_of(lengths, latent=2):
-    potentials, start = slds(sum(lengths), latent, 2, seed=3)
-    from slds_core.learning.batch import Batch as Lengths
-
-    problem = Lengths(jnp.zeros((len(lengths), max(lengths), 1)), jnp.ones(1, bool), lengths).problem
-    if len(lengths) > 1:
-        starts = np.cumsum((0, *lengths))
-
-        def padded(array):
-            own = [array[a:b] for a, b in itertools.pairwise(starts)]
-            return jnp.stack([jnp.pad(x, [(0, max(lengths) - len(x))] + [(0, 0)] * (x.ndim - 1)) for x in own])
-
-        potentials = eqx.tree_at(lambda p: p.recognition, potentials, jax.tree.map(padded, potentials.recognition))
-        start = start[: sum(lengths) - len(lengths)]
-    return problem.posterior(potentials, start).gaussian
-
-
 @pytest.mark.parametrize("lengths", [(4,), (3, 2)])
 def test_samples_have_the_statistics_that_they_are_drawn_from(lengths):
     statistics = posterior_of(lengths)
@@ -162,19 +126,16 @@ def test_samples_have_the_statistics_that_they_are_drawn_from(lengths):
         assert abs(between) < 0.02 * size
 
 
-def test_a_linear_network_has_the_linear_decoders_likelihood_on_average(decoder, batch):
-    statistics = posterior_of((TIME,))
-    network = eqx.nn.MLP(LATENT, CHANNELS, 1, 0, dtype=DTYPE, key=jax.random.key(0))
-    network = eqx.tree_at(lambda n: (n.layers[0].weight, n.layers[0].bias), network, (decoder.loading, decoder.offset))
-    sampled = MLPDecoder(network, decoder.log_precision)
-    values, observed = batch.values[0], batch.observed[0]
-    expected = decoder.expected_log_likelihood(values, observed, statistics, (TIME,))
-    estimate = jax.vmap(lambda key: sampled.expected_log_likelihood(values, observed, statistics, (TIME,), key))
-    draws = np.asarray(estimate(jax.random.split(jax.random.key(1), 20000)), np.float64)
-    assert abs(draws.mean() - float(expected)) < 5 * draws.std() / math.sqrt(len(draws))
-    assert_close(sampled.predict(statistics), decoder.predict(statistics), ulps=200)
-    with pytest.raises(ValueError, match="expected a random key"):
-        sampled.expected_log_likelihood(values, observed, statistics, (TIME,))
+def test_no_library_is_called_for_a_batch_of_steps():
+    """Two such calls at once wait for each other for ever, on a CPU with two threads; see ``sampling``."""
+    statistics = posterior_of((4,))
+
+    def both(statistics):
+        return jax.value_and_grad(lambda own: jnp.sum(sample_path(jax.random.key(0), own, (4,)) ** 2))(statistics)
+
+    assert "lapack" not in jax.jit(both).lower(statistics).compile().as_text().lower()
+    solve = jax.jit(jnp.linalg.solve).lower(statistics.covariance, statistics.covariance)
+    assert "lapack" in solve.compile().as_text().lower()  # which is how such a call would show
 
 
 def test_recognition_as_the_problem_takes_it(batch):

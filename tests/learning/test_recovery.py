@@ -45,7 +45,7 @@ def test_recovery(seed):
     assert found.adjusted_rand_index > 0.8
     assert found.agreement > 0.9
     assert found.step_error < 0.2
-    bound, linear = (float(held_out_bound(progress.model, held_out)) for _, progress, _ in trained)
+    bound, linear = (float(held_out_bound(progress.model, held_out).value) for _, progress, _ in trained)
     markov = explain(fit_hmm(full_batch(training), 3), held_out).log_likelihood / held_out.observed.sum()
     assert bound > linear + 0.1
     assert bound > float(markov) + 0.1  # a lower bound above an exact likelihood

@@ -1,5 +1,7 @@
 """Training runs: resumed exactly, stopped by name, the same whatever comes after; and the plugin that trains."""
 
+import itertools
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -15,13 +17,16 @@ from slds_core.learning import Learner, full_batch, prior_factors, warm_start
 from slds_core.learning.encoder import imitating, imitating_network
 from slds_core.learning.factors import divergence
 from slds_core.learning.judge import settled
-from slds_core.learning.run import NonFinite, Run
+from slds_core.learning.network_decoder import correcting
+from slds_core.learning.run import EpochRecord, NonFinite, Run
 from slds_core.learning.training import SVAE
 from slds_core.study import registry
 from slds_core.study.configuration import read_configuration
 from slds_core.study.errors import StudyError
 from slds_core.study.stages.build_model import build_model
 from slds_core.study.svae import SVAE as Plugin
+from slds_core.study.training_files import TrainingFiles
+from slds_core.study.training_loop import train
 
 SERIES = synthetic_slds(lengths=[12, 7, 12], missing=0.1, channels=3)
 TINY = {
@@ -45,7 +50,7 @@ ESTIMATORS = {
 }
 
 
-def begin(estimator="fisher_cg", encoder="linear", **options):
+def begin(estimator="fisher_cg", encoder="linear", decoder="linear", **options):
     estimate, at_fixed_point = ESTIMATORS[estimator]
     prior = prior_factors(2, 2)
     batch = full_batch(SERIES)
@@ -55,7 +60,8 @@ def begin(estimator="fisher_cg", encoder="linear", **options):
         networks["mlp"] = imitating_network(start.decoder, batch.values, batch.observed, 8, jax.random.key(0), steps=50)
     learner = Learner(infer, estimate, at_fixed_point, prior, optax.adam(options.pop("rate", 1e-2)), 0.3)
     run = Run(learner, SERIES, batch_size=2, seed=1)
-    return run, run.begin(SVAE(networks[encoder], start.decoder, start.factors), start.marginals)
+    own = start.decoder if decoder == "linear" else correcting(start.decoder, 4, jax.random.key(0))
+    return run, run.begin(SVAE(networks[encoder], own, start.factors), start.marginals)
 
 
 @pytest.mark.parametrize(
@@ -75,6 +81,13 @@ def test_training_raises_the_bound(estimator, encoder):
         assert record.unsolved == 0
     assert bounds[-1] > bounds[0] + 0.05
     assert 1 <= record.effective_states <= 2 + 1e-6
+
+
+def test_each_step_draws_with_a_key_of_its_own():
+    runs = [Run(begin()[0].learner, SERIES, batch_size=2, seed=seed) for seed in range(2)]
+    steps = itertools.product(runs, range(4), range(3))
+    keys = {tuple(np.asarray(jax.random.key_data(run._key(epoch, batch)))) for run, epoch, batch in steps}
+    assert len(keys) == 2 * 4 * 3
 
 
 def test_states_of_batches_return_to_the_datas_order():
@@ -105,6 +118,19 @@ def test_killed_and_resumed_is_uninterrupted(tmp_path):
     Plugin(**TINY, epochs=3, seed=1).fit(tmp_path)  # another run does not take them up
     assert len(list(tmp_path.glob("*.eqx"))) == 5
     assert not list(tmp_path.glob("*.part"))
+
+
+@pytest.mark.slow
+def test_a_resumed_network_draws_the_same_samples(tmp_path):
+    """Six epochs of two batches each, straight through or from the files that two and five left."""
+    run, progress = begin("one_step", decoder="mlp")
+    straight, records = train(run, progress, 6, None)
+    for last in (2, 5, 6):
+        resumed, again = train(run, progress, last, TrainingFiles(tmp_path, "key"))
+    for a, b in zip(jax.tree.leaves(straight), jax.tree.leaves(resumed), strict=True):
+        np.testing.assert_array_equal(a, b)
+    kept = slice(0, len(EpochRecord._fields))  # what follows tells times
+    np.testing.assert_array_equal(records[:, kept], again[:, kept])
 
 
 @pytest.mark.slow
