@@ -18,6 +18,7 @@ from pathlib import Path
 
 from slds_core.cli import execute
 from slds_core.cli.client import DECLINED, INTERRUPTED
+from slds_core.study.worker_folder import alive
 
 _STARTED = time.time()
 _GLANCE = 0.5  # seconds between looks at whether the run is over
@@ -44,11 +45,6 @@ def main() -> None:
             if code in (DECLINED, INTERRUPTED) or _spent():
                 break
             idle_since = time.monotonic()
-
-
-def run_of(folder: Path) -> int:
-    """Returns the process whose jobs a folder's workers serve: ``slds-PROCESS-…``."""
-    return int(folder.name.split("-")[1])
 
 
 def _serve(connection: socket.socket, silence: int) -> int:
@@ -95,9 +91,7 @@ def _end_with(connection: socket.socket, done: threading.Event) -> None:
 
 def _runs(folder: Path) -> bool:
     """Returns whether the run is alive that the folder belongs to. Where it was killed, nobody else removes the folder."""
-    try:
-        os.kill(run_of(folder), 0)
-    except ProcessLookupError:
+    if not alive(folder):
         shutil.rmtree(folder, ignore_errors=True)
         return False
     return folder.is_dir()

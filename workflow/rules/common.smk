@@ -5,11 +5,10 @@ import shutil
 import sys
 from functools import cache
 from pathlib import Path
-from tempfile import mkdtemp
 
 from snakemake.exceptions import WorkflowError
 
-from slds_core.study import registry
+from slds_core.study import registry, worker_folder
 from slds_core.study.assignments import as_text
 from slds_core.study.configuration import read_files
 from slds_core.study.errors import StudyError
@@ -44,11 +43,7 @@ def literal(text):
 
 
 # Jobs of this run share processes; they end with it, and with the folder of their sockets.
-WORKERS = (
-    ""
-    if os.environ.get("SLDS_PROCESS_PER_JOB")
-    else mkdtemp(prefix=f"slds-{os.getpid()}-")
-)
+WORKERS = "" if os.environ.get("SLDS_PROCESS_PER_JOB") else worker_folder.make()
 if WORKERS:
     atexit.register(shutil.rmtree, WORKERS, ignore_errors=True)
 
