@@ -11,6 +11,7 @@ import xarray as xr
 from slds_core.data import Interval, series
 from slds_core.evaluation.prediction import Prediction, from_interpolation
 from slds_core.evaluation.split import split
+from slds_core.learning.objective import Estimate
 from slds_core.report.figures.canvas import number
 from slds_core.report.figures.catalogue import FIGURES
 from slds_core.report.learnt import judged_sequences, learnt_sequences
@@ -39,7 +40,9 @@ def made(channels=2, sequences=1, epochs=3):
     )
     parts = split(whole, sequences=1, horizon=4, masked=(8, 12))
     own = Prediction(parts.judged.values + 0.5, np.full(parts.judged.values.shape, 0.25))
-    methods = {"model": (-1.0, own), "lds": (-1.5, own), "interpolation": (np.nan, from_interpolation(parts))}
+    bounds = {"model": Estimate(-1.0, 0.01), "lds": Estimate(-1.5, 0.0), "interpolation": Estimate(np.nan, np.nan)}
+    predictions = {"model": own, "lds": own, "interpolation": from_interpolation(parts)}
+    methods = {name: (bound, predictions[name]) for name, bound in bounds.items()}
     variables = {
         name: store.variable(*described)
         for name, described in (_data(parts.training) | _held_out(parts, methods)).items()

@@ -5,7 +5,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from backends import BACKENDS
+from backends import BACKENDS, NATIVE
 from problems import direction_like, discrete_chain, gaussian_chain
 from tolerances import DTYPE, assert_close
 
@@ -46,8 +46,11 @@ def one_by_one(kind, tree):
     return [structure.unflatten(arrays) for arrays in zip(*pieces, strict=True)]
 
 
+SIDE_BY_SIDE = [pytest.param(name, marks=pytest.mark.slow) for name in ("scan", "associative")]  # long to compile
+
+
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", [NATIVE, *SIDE_BY_SIDE])
 def test_each_chain_is_as_if_alone(kind, backend):
     """Values, a directional derivative, and the derivative of that derivative, which is the transposed map's as well."""
     module, draw, lengths = KINDS[kind]
