@@ -9,5 +9,6 @@ from slds_core.models.slds.potentials import InitialPotentials as InitialPotenti
 from slds_core.models.slds.potentials import RecognitionPotentials as RecognitionPotentials
 from slds_core.models.slds.potentials import SLDSPotentials as SLDSPotentials
 from slds_core.models.slds.potentials import expected_potentials as expected_potentials
+from slds_core.models.slds.rounds import infer_in_rounds as infer_in_rounds
 from slds_core.models.slds.sequences import SLDSSequences as SLDSSequences
 from slds_core.models.slds.sequences import slds_problem as slds_problem

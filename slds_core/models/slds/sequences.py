@@ -11,7 +11,8 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+import numpy as np
+from jaxtyping import Array, Float, Int
 
 from slds_core.chains import gaussian, hmm
 from slds_core.chains.backend import Backend
@@ -122,6 +123,20 @@ class SLDSSequences(SLDSModel):
 
     def statistics_fields(self) -> SLDSStatistics:
         return fields.packed(SLDS().statistics_fields())
+
+    def select(
+        self, members: Int[np.ndarray, " member"], parameters: SLDSPotentials, state: Float[Array, "packed state"]
+    ) -> tuple["SLDSSequences", SLDSPotentials, Float[Array, "own state"]]:
+        """Returns the problem of some sequences, by ascending numbers, with their potentials and their part of the state."""
+        problem = SLDSSequences([self.lengths[member] for member in members], self.backend)
+        leaves, structure = jax.tree.flatten(parameters)
+        axes = structure.flatten_up_to(self._axes(parameters))
+        own = structure.unflatten(
+            leaf if axis is None else jnp.asarray(leaf)[members] for leaf, axis in zip(leaves, axes, strict=True)
+        )
+        cut = jax.tree.map(lambda padded: padded[:, : max(problem.lengths)], own.recognition)
+        kept = np.flatnonzero(np.isin(owners(self._transitions), members))
+        return problem, eqx.tree_at(lambda p: p.recognition, own, cut), jnp.asarray(state)[kept]
 
     def total(
         self, objective: Callable[..., Float[Array, ""]]
