@@ -1,4 +1,4 @@
-"""A thousand sequences of unequal lengths inferred to 1e-10: all until the last has converged, and in rounds; compilation included and not."""
+"""A thousand ragged sequences inferred to 1e-10: all until the last has converged, and in rounds; with compilation and without."""
 
 import sys
 import time
