@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from slds_core.cli.application import STUDIES, app
+from slds_core.cli.ending import end
 from slds_core.study.errors import StudyError
 from slds_core.study.sources import PACKAGE
 
@@ -44,7 +45,7 @@ def run(
             _writable(Path("results") / folder)
         if ours.abandoned:
             subprocess.run([*command, "--unlock"], check=False, capture_output=True, pass_fds=[ours.descriptor])
-        status = _status(command, ours.descriptor)
+        status = _status(command, ours.descriptor, jobs_are_children=profile == "default")
     raise typer.Exit(status)
 
 
@@ -100,10 +101,11 @@ def _writable(folder: Path) -> None:
         raise StudyError(f"{folder}: cannot be written, and every job writes there: {error.strerror}") from error
 
 
-def _status(command: list[str], *inherited: int) -> int:
+def _status(command: list[str], *inherited: int, jobs_are_children: bool = False) -> int:
     """Returns the exit code of a run, however long Snakemake takes to end its jobs after an interruption."""
     process, interrupted = subprocess.Popen(command, pass_fds=inherited), False
-    signal.signal(signal.SIGTERM, lambda *_: process.terminate())  # ends this program alone, where nobody passes it on
+    # ends this program alone, where nobody passes it on
+    signal.signal(signal.SIGTERM, lambda *_: end(process, jobs_are_children=jobs_are_children))
     while True:
         try:
             status = process.wait()
