@@ -1,4 +1,4 @@
-"""A thousand ragged sequences inferred to 1e-10: all until the last has converged, and in rounds; with compilation and without."""
+"""Two hundred ragged sequences inferred to 1e-10: all until the last has converged, and in rounds; with compilation and without."""
 
 import sys
 import time
@@ -14,6 +14,7 @@ from slds_core.models.random_slds import random_sequences
 from slds_core.models.slds import SLDSSequences, infer_in_rounds
 
 TOLERANCE = 1e-10
+EVERY = 5  # of the thousand
 
 
 def row(name: str, lengths: tuple[int, ...]) -> dict[str, Any]:
@@ -49,7 +50,7 @@ def row(name: str, lengths: tuple[int, ...]) -> dict[str, Any]:
 
 def main() -> None:
     jax.config.update("jax_enable_x64", True)
-    write("rounds", [row(name, lengths) for name, lengths in spread().items()])
+    write("rounds", [row(name, lengths[::EVERY]) for name, lengths in spread().items()])
 
 
 if __name__ == "__main__":
