@@ -34,7 +34,7 @@ def starts(lengths: Lengths) -> Int[np.ndarray, " sequence"]:
 
 def pack(lengths: Lengths, padded: Float[Array, "sequence entry *rest"]) -> Float[Array, "packed *rest"]:
     """Returns the sequences end to end, padding dropped, which may go beyond the longest."""
-    cut = padded[:, : max(lengths)]
+    cut = jnp.asarray(padded)[:, : max(lengths)]
     flat = cut.reshape(-1, *cut.shape[2:])
     return flat if _uniform(lengths) else _take(flat, np.flatnonzero(inside(lengths)))
 
@@ -46,6 +46,7 @@ def unpack(lengths: Lengths, packed: Float[Array, "packed *rest"]) -> Float[Arra
         ValueError: the array does not hold as many entries as the sequences do together.
     """
     _check(lengths, packed)
+    packed = jnp.asarray(packed)
     if _uniform(lengths):
         return packed.reshape(len(lengths), lengths[0], *packed.shape[1:])
     source = np.full(inside(lengths).shape, sum(lengths))  # out of bounds: filled with zero

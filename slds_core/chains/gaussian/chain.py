@@ -21,7 +21,7 @@ from slds_core.chains.gaussian import associative, native, scan
 from slds_core.chains.gaussian.types import GaussianPotentials, GaussianStatistics
 from slds_core.chains.symmetric import symmetric_linear
 
-_BACKENDS: dict[str, ModuleType] = {"native": native, "scan": scan, "associative": associative}
+BACKENDS: dict[str, ModuleType] = {"native": native, "scan": scan, "associative": associative}
 
 
 class GaussianPosterior(eqx.Module):
@@ -51,7 +51,7 @@ def smooth(potentials: GaussianPotentials, *, backend: Backend | None = None) ->
     """
     _check(potentials)
     potentials = promote(potentials)
-    return _smooth(choose(backend, _BACKENDS, potentials.linear.dtype), potentials)
+    return _smooth(choose(backend, BACKENDS, potentials.linear.dtype), potentials)
 
 
 def homogeneous(
@@ -90,13 +90,13 @@ def inner(potentials: GaussianPotentials, statistics: GaussianStatistics) -> Flo
 
 @partial(jax.custom_jvp, nondiff_argnums=(0,))
 def _smooth(backend: str, potentials: GaussianPotentials) -> GaussianPosterior:
-    return GaussianPosterior(*_BACKENDS[backend].smooth(potentials))
+    return GaussianPosterior(*BACKENDS[backend].smooth(potentials))
 
 
 @_smooth.defjvp
 def _smooth_jvp(backend, primals, tangents):
     (potentials,), (direction,) = primals, tangents
-    log_partition, statistics, residuals = _BACKENDS[backend].linearise(potentials)
+    log_partition, statistics, residuals = BACKENDS[backend].linearise(potentials)
     image = symmetric_linear(_fisher_product(backend), residuals, direction)
     return (
         GaussianPosterior(log_partition, statistics),
@@ -106,7 +106,7 @@ def _smooth_jvp(backend, primals, tangents):
 
 def _fisher_product(backend: str):
     def product(residuals, direction: GaussianPotentials) -> GaussianPotentials:
-        image = _BACKENDS[backend].fisher_product(residuals, direction)
+        image = BACKENDS[backend].fisher_product(residuals, direction)
         # A symmetric map's image lives where its argument does: the dual pairing is by position.
         return GaussianPotentials(image.second_moment, image.cross_moment, image.mean)
 

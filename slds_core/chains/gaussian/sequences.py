@@ -11,14 +11,12 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from slds_core.chains.backend import Backend, choose, promote, runs_end_to_end
-from slds_core.chains.gaussian import associative, native, scan
-from slds_core.chains.gaussian.chain import GaussianPosterior, smooth
+from slds_core.chains.gaussian import native
+from slds_core.chains.gaussian.chain import BACKENDS, GaussianPosterior, smooth
 from slds_core.chains.gaussian.padding import set_apart
 from slds_core.chains.gaussian.types import GaussianPotentials, GaussianStatistics
 from slds_core.chains.packing import Lengths, inside, pack, total, transitions, unpack
 from slds_core.chains.symmetric import symmetric_linear
-
-_BACKENDS = {"native": native, "scan": scan, "associative": associative}
 
 
 def smooth_sequences(
@@ -40,7 +38,7 @@ def smooth_sequences(
     """
     _check(potentials, lengths)
     potentials = promote(potentials)
-    chosen = choose(backend, _BACKENDS, potentials.linear.dtype)
+    chosen = choose(backend, BACKENDS, potentials.linear.dtype)
     if runs_end_to_end(chosen):
         return _smooth(lengths, potentials)
     apart = _side_by_side(lengths, potentials)

@@ -20,7 +20,7 @@ from slds_core.chains.hmm import associative, native, scan
 from slds_core.chains.hmm.types import HMMPotentials, HMMStatistics
 from slds_core.chains.symmetric import symmetric_linear
 
-_BACKENDS: dict[str, ModuleType] = {"native": native, "scan": scan, "associative": associative}
+BACKENDS: dict[str, ModuleType] = {"native": native, "scan": scan, "associative": associative}
 
 
 class HMMPosterior(eqx.Module):
@@ -52,7 +52,7 @@ def smooth(potentials: HMMPotentials, *, backend: Backend | None = None) -> HMMP
     if potentials.unary.shape[0] == 0:
         return HMMPosterior(jnp.zeros((), potentials.unary.dtype), _nothing(potentials))
     potentials = promote(potentials)
-    return _smooth(choose(backend, _BACKENDS, potentials.unary.dtype), potentials)
+    return _smooth(choose(backend, BACKENDS, potentials.unary.dtype), potentials)
 
 
 def inner(potentials: HMMPotentials, statistics: HMMStatistics) -> Float[Array, ""]:
@@ -70,13 +70,13 @@ def inner(potentials: HMMPotentials, statistics: HMMStatistics) -> Float[Array, 
 
 @partial(jax.custom_jvp, nondiff_argnums=(0,))
 def _smooth(backend: str, potentials: HMMPotentials) -> HMMPosterior:
-    return HMMPosterior(*_BACKENDS[backend].smooth(potentials))
+    return HMMPosterior(*BACKENDS[backend].smooth(potentials))
 
 
 @_smooth.defjvp
 def _smooth_jvp(backend, primals, tangents):
     (potentials,), (direction,) = primals, tangents
-    log_partition, statistics, residuals = _BACKENDS[backend].linearise(potentials)
+    log_partition, statistics, residuals = BACKENDS[backend].linearise(potentials)
     image = symmetric_linear(_fisher_product(backend), residuals, direction)
     slope = (
         jnp.vdot(direction.initial, statistics.initial)
@@ -91,7 +91,7 @@ def _smooth_jvp(backend, primals, tangents):
 
 def _fisher_product(backend: str):
     def product(residuals, direction: HMMPotentials) -> HMMPotentials:
-        image = _BACKENDS[backend].fisher_product(residuals, direction)
+        image = BACKENDS[backend].fisher_product(residuals, direction)
         # A symmetric map's image lives where its argument does: the dual pairing is by position.
         return HMMPotentials(image.initial, image.transition, image.marginals)
 

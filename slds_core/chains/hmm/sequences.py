@@ -10,14 +10,12 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from slds_core.chains.backend import Backend, choose, promote, runs_end_to_end
-from slds_core.chains.hmm import associative, native, scan
-from slds_core.chains.hmm.chain import HMMPosterior, smooth
+from slds_core.chains.hmm import native
+from slds_core.chains.hmm.chain import BACKENDS, HMMPosterior, smooth
 from slds_core.chains.hmm.padding import with_end, without_end
 from slds_core.chains.hmm.types import HMMPotentials, HMMStatistics
 from slds_core.chains.packing import Lengths, inside, pack, total, unpack
 from slds_core.chains.symmetric import symmetric_linear
-
-_BACKENDS = {"native": native, "scan": scan, "associative": associative}
 
 
 def smooth_sequences(potentials: HMMPotentials, lengths: Lengths, *, backend: Backend | None = None) -> HMMPosterior:
@@ -40,7 +38,7 @@ def smooth_sequences(potentials: HMMPotentials, lengths: Lengths, *, backend: Ba
     if not sum(lengths):
         zero = jax.tree.map(jnp.zeros_like, (potentials.initial[:, 0], potentials))
         return HMMPosterior(zero[0], HMMStatistics(zero[1].initial, zero[1].transition, zero[1].unary))
-    chosen = choose(backend, _BACKENDS, potentials.unary.dtype)
+    chosen = choose(backend, BACKENDS, potentials.unary.dtype)
     if runs_end_to_end(chosen):
         return _smooth(lengths, potentials)
     apart = HMMPotentials(potentials.initial, potentials.transition, unpack(lengths, potentials.unary))

@@ -119,6 +119,18 @@ def bounds(
     paid_twice = jnp.vdot(message - parameters.dynamics.constant[None], state)
     bound = first.log_partition + second.log_partition - paid_twice - normalizer(parameters, transitions)
     evidence = recognition_energy(parameters, first.statistics)
+    return assemble(first, message, second, bound, evidence, jnp.vdot(message, second.statistics.marginals - state))
+
+
+def assemble(first: Block, message: Array, second: Block, bound: Array, evidence: Array, moved: Array) -> SLDSPosterior:
+    """Returns both blocks with their bounds.
+
+    Args:
+        first, message, second: as for ``MeanField.combine``.
+        bound: the evidence lower bound (nats); of each sequence where there are many, as the two below.
+        evidence: ``E_q[log ψ]`` (nats).
+        moved: the message times the sweep's change of the marginals (nats).
+    """
     return SLDSPosterior(
         gaussian=first.statistics,
         gaussian_log_partition=first.log_partition,
@@ -127,7 +139,7 @@ def bounds(
         discrete_log_partition=second.log_partition,
         elbo=bound,
         kl=evidence - bound,
-        kl_notebook=evidence - bound + jnp.vdot(message, second.statistics.marginals - state),
+        kl_notebook=evidence - bound + moved,
     )
 
 

@@ -26,7 +26,9 @@ class Settled(NamedTuple):
     """Where inference of each sequence stopped."""
 
     state: Float[Array, "packed state"]
-    residual: Float[np.ndarray, " sequence"]  # largest change of its state in one more sweep
+    residual: Float[
+        np.ndarray, " sequence"
+    ]  # largest change of its state in one more sweep; NaN where inference broke down
     sweeps: Int[np.ndarray, " sequence"]  # sweeps and Jacobian products of the rounds that it took part in
     converged: Bool[np.ndarray, " sequence"]
 
@@ -58,14 +60,17 @@ def infer_in_rounds(
         raise TypeError("infer_in_rounds looks at numbers between rounds: call it outside jit, grad and vmap")
     count, owner = len(problem.lengths), problem.sequences().owners
     left, residual, sweeps = np.arange(count), np.full(count, np.inf), np.zeros(count, int)
-    for most in rounds:
+    waiting = list(rounds)
+    while waiting and left.size:
+        most = waiting.pop(0)
         own, own_parameters, own_state = problem.select(left, parameters, state)
         own_state, own_residual, taken = _round(solver, own, most, own_parameters, own_state, tolerance)
         state = jnp.asarray(state).at[np.flatnonzero(np.isin(owner, left))].set(own_state)
         residual[left], sweeps[left] = np.asarray(own_residual), sweeps[left] + int(taken)
-        left = left[~(residual[left] <= tolerance)]
-        if not left.size:
-            break
+        finite = np.isfinite(residual[left])
+        if not finite.all():  # the solver stopped for all when it met these: the others have their round again
+            waiting.insert(0, most)
+        left = left[finite & (residual[left] > tolerance)]
     return Settled(state, residual, sweeps, residual <= tolerance)
 
 

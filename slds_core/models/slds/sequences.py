@@ -21,7 +21,7 @@ from slds_core.chains.hmm import HMMPotentials
 from slds_core.chains.packing import Lengths, owners, pack, total, transitions, unpack
 from slds_core.fixed_point.interface import Block, Field, Sequences
 from slds_core.models.slds import fields
-from slds_core.models.slds.model import SLDS, SLDSModel, SLDSPosterior, SLDSStatistics, normalizer
+from slds_core.models.slds.model import SLDS, SLDSModel, SLDSPosterior, SLDSStatistics, assemble, normalizer
 from slds_core.models.slds.potentials import SLDSPotentials
 from slds_core.models.slds.sequence_messages import by_entry, to_discrete, to_gaussian
 
@@ -92,16 +92,7 @@ class SLDSSequences(SLDSModel):
             + jnp.sum(pack(self.lengths, recognition.linear) * paths.mean, 1),
         )
         moved = total(self._transitions, jnp.sum(message * (second.statistics.marginals - state), 1))
-        return SLDSPosterior(
-            gaussian=paths,
-            gaussian_log_partition=first.log_partition,
-            unary=message,
-            discrete=second.statistics,
-            discrete_log_partition=second.log_partition,
-            elbo=bound,
-            kl=evidence - bound,
-            kl_notebook=evidence - bound + moved,
-        )
+        return assemble(first, message, second, bound, evidence, moved)
 
     def elbo(self, posterior: SLDSPosterior) -> Float[Array, ""]:
         return jnp.sum(posterior.elbo)
