@@ -21,6 +21,7 @@ from slds_core.trees import add_scaled, subtract, where, zeros_like
 
 _SHORTEN = 0.25
 _REJECTIONS = 2  # shortened steps to try before a plain sweep
+_LIMIT = 1.0  # nats: how far a Newton step may move a log-potential
 
 
 class _Iterate(NamedTuple):
@@ -101,8 +102,9 @@ def newton_cg(
                 tolerance=jnp.maximum(jnp.minimum(forcing, step.maximum), 0.1 * tolerance / step.maximum),
                 max_products=products_per_step,
             )
-            # where the bound curves upwards, Newton's step is none: sweep instead
-            return where(found.positive, found.solution, plain), found.products
+            # where the bound curves upwards, the solution so far still goes up; if it does so at once there is none: sweep instead
+            began = found.positive | (found.products > 1)
+            return where(began, _limited(found.solution), plain), found.products
 
         direction, products = lax.cond(
             near & accepted & (step.maximum >= tolerance), solve, lambda: (plain, jnp.array(0))
@@ -134,3 +136,14 @@ def newton_cg(
     best, progress = lax.while_loop(lambda carry: unfinished(carry[1], max_sweeps), trial, (best, progress))
     state = problem.state(best.posterior)
     return Inference(best.posterior, state, progress.status, progress.iterations, progress.sweeps, progress.trace)
+
+
+def _limited(direction: PyTree) -> PyTree:
+    """Returns the direction, shortened wherever a log-potential would move too far: there alone, so that one step of a long series
+    that is near a saddle, where Newton's step has no end, does not hold up all others."""
+
+    def shortened(leaf):
+        furthest = jnp.max(jnp.abs(leaf), axis=tuple(range(1, leaf.ndim)), keepdims=True)
+        return leaf * (_LIMIT / jnp.maximum(furthest, _LIMIT))
+
+    return jax.tree.map(shortened, direction)
