@@ -35,6 +35,11 @@ def norm(a: PyTree) -> Float[Array, ""]:
     return jnp.sqrt(inner(a, a))
 
 
+def largest(a: PyTree) -> Float[Array, ""]:
+    """Returns the largest magnitude among all entries; zero for trees without entries."""
+    return jnp.max(jnp.stack([jnp.max(jnp.abs(leaf), initial=0) for leaf in jax.tree.leaves(a)]))
+
+
 def zeros_like(a: PyTree) -> PyTree:
     """Returns zeros of the same structure."""
     return jax.tree.map(jnp.zeros_like, a)

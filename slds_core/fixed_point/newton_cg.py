@@ -17,7 +17,7 @@ from slds_core.fixed_point.interface import MeanField
 from slds_core.fixed_point.limits import trace_length
 from slds_core.fixed_point.progress import RESIDUAL, Inference, Progress, begin, record, unfinished
 from slds_core.fixed_point.residual import change, change_by_sequence
-from slds_core.trees import add_scaled, subtract, where, zeros_like
+from slds_core.trees import add_scaled, largest, scale, subtract, where, zeros_like
 
 _SHORTEN = 0.25
 _REJECTIONS = 2  # shortened steps to try before a plain sweep
@@ -102,9 +102,11 @@ def newton_cg(
                 tolerance=jnp.maximum(jnp.minimum(forcing, step.maximum), 0.1 * tolerance / step.maximum),
                 max_products=products_per_step,
             )
-            # where the bound curves upwards, the solution so far still goes up; if it does so at once there is none: sweep instead
+            # Where the bound curves upwards, the solution so far still goes up. If it does so at once there is none: what is left is a
+            # place that leaves a saddle, and takes a long stride the way that it is going.
             began = found.positive | (found.products > 1)
-            return where(began, _limited(found.solution), plain), found.products
+            stride = jnp.maximum(_LIMIT / largest(plain), 1)
+            return where(began, _limited(found.solution), scale(stride, plain)), found.products
 
         direction, products = lax.cond(
             near & accepted & (step.maximum >= tolerance), solve, lambda: (plain, jnp.array(0))

@@ -1,10 +1,9 @@
 """The implicit gradient at a fixed point, whatever solves the adjoint system."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Float, Int, PyTree
@@ -14,7 +13,7 @@ from slds_core.fixed_point.residual import change
 from slds_core.gradients.certificate import certify
 from slds_core.gradients.linearisation import AdjointSystem, linearise
 from slds_core.gradients.result import AdjointInfo, Gradient, GradientStatus, Objective
-from slds_core.trees import all_finite, norm, subtract
+from slds_core.trees import all_finite, norm, subtract, where, zeros_like
 
 GRACE = 10  # times the tolerance that a true residual may be: recursions drift from it by rounding
 _ROUNDING = 100  # units of rounding, relative to the gradient, below which a residual's effect on it counts as none
@@ -27,6 +26,17 @@ class Solution(eqx.Module):
     products: Int[Array, ""]
     exhausted: Bool[Array, ""]  # stopped for want of products
     positive: Bool[Array, ""]  # met no direction of negative curvature
+
+
+class _Pulls(NamedTuple):
+    """What backward passes have found so far."""
+
+    count: Int[Array, ""]
+    cotangent: PyTree  # of the next pass
+    weight: Float[Array, ""]  # of the objective in it
+    gradient: PyTree
+    residual: Float[Array, ""]  # relative
+    size: Float[Array, ""]  # of the last pass's derivative in the parameters
 
 
 def solution(adjoint: PyTree, products: Any, *, exhausted: Any = False, positive: Any = True) -> Solution:
@@ -60,20 +70,35 @@ def implicit_gradient(
     system = linearise(problem, objective, parameters, state)
     solved = solve(system)
 
-    def pull(carry, _):
-        cotangent, weight = carry
-        pulled = system.pull(cotangent, weight)
-        # with weight one: the gradient, and u + Jᵀ w beside w; with weight zero: what the residual does to the gradient
-        leftover = subtract(pulled.state, cotangent)
-        return (leftover, jnp.zeros_like(weight)), (pulled.parameters, norm(leftover), norm(pulled.parameters))
-
-    # the same backward pass twice, compiled once
-    _, (pulled, leftovers, sizes) = lax.scan(pull, (solved.adjoint, jnp.ones_like(system.value)), None, length=2)
-    gradient = jax.tree.map(lambda leaf: leaf[0], pulled)
     scale = norm(system.right_hand_side)
-    residual = leftovers[0] / jnp.where(scale > 0, scale, 1)
+    scale = jnp.where(scale > 0, scale, 1)
+    enough = jnp.inf if tolerance is None else GRACE * tolerance  # an approximation's residual is not judged
+
+    def unfinished(found: _Pulls):
+        return (found.count == 0) | ((found.count == 1) & (found.residual > enough))
+
+    def pull(found: _Pulls):
+        # first, with weight one: the gradient, and u + Jᵀ w beside w; then, with weight zero: what the residual does to the gradient
+        pulled = system.pull(found.cotangent, found.weight)
+        leftover = subtract(pulled.state, found.cotangent)
+        first = found.count == 0
+        return _Pulls(
+            count=found.count + 1,
+            cotangent=leftover,
+            weight=jnp.zeros_like(found.weight),
+            gradient=where(first, pulled.parameters, found.gradient),
+            residual=jnp.where(first, norm(leftover) / scale, found.residual),
+            size=norm(pulled.parameters),
+        )
+
+    # a loop, so that two backward passes are compiled once; the second is taken only where the residual is too large
+    zero = jnp.zeros_like(system.value)
+    start = _Pulls(jnp.array(0), solved.adjoint, zero + 1, zeros_like(parameters), zero, zero)
+    pulls = lax.while_loop(unfinished, pull, start)
+    gradient, residual = pulls.gradient, pulls.residual
     # a right-hand side that is all rounding, as the bound's own at its maximum, has no solution to a relative tolerance
-    invisible = sizes[1] <= _ROUNDING * jnp.finfo(sizes.dtype).eps * sizes[0]
+    rounding = _ROUNDING * jnp.finfo(zero.dtype).eps
+    invisible = (pulls.count == 2) & (pulls.size <= rounding * norm(gradient))
     forward = change(system.image, state).maximum
     finite = all_finite((system.value, gradient, residual, forward))
 
@@ -88,5 +113,5 @@ def implicit_gradient(
     certificate = jnp.full_like(system.value, jnp.nan)
     if certified:
         certificate = certify(problem, objective, parameters, state, solved.adjoint).bound
-    info = AdjointInfo(status, solved.products + 2, residual, forward, certificate)
+    info = AdjointInfo(status, solved.products + pulls.count, residual, forward, certificate)
     return Gradient(system.value, gradient, info, solved.adjoint)

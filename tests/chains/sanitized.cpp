@@ -39,6 +39,8 @@ void gaussian(int64_t time, int n, Kind kind) {
   Numbers<T> d_second(square), d_between(crosses), d_mean(vector);
   differentiate_gaussian<T, S>({gain.data(), conditional.data(), offset.data(), mean.data(), covariance.data()}, chain,
                                {d_second.data(), d_between.data(), d_mean.data()});
+  Numbers<T> noise = draw<T>(generator, 3 * vector), paths(3 * vector);
+  sample_gaussian<T, S>(time, n, 3, {gain.data(), conditional.data(), offset.data()}, noise.data(), paths.data());
 }
 
 template <class T, class S>
@@ -59,6 +61,10 @@ void hmm(int64_t time, int n, bool varying, Kind kind) {
   Numbers<T> d_first(n), d_pairs(moves), d_marginals(all);
   differentiate_hmm<T, S>({transition.data(), filtered.data(), predicted.data(), marginals.data()}, chain,
                           {d_first.data(), d_pairs.data(), d_marginals.data()});
+  Numbers<T> shares(3 * time, T(0.5));
+  shares.front() = T(1);
+  std::vector<int32_t> paths(3 * time);
+  sample_hmm<T>(time, n, varying, 3, transition.data(), filtered.data(), shares.data(), paths.data());
 }
 
 template <class T, class S>

@@ -64,25 +64,20 @@ def test_newton_needs_a_third_of_the_sweeps_where_they_are_slow(difficulty):
 
 def test_newton_is_not_held_up_by_places_that_leave_a_saddle_late():
     """Pairs of units that know nothing of each other, as distant steps of a long series: most go to their only fixed point, four
-    start near zero, where theirs is a saddle. Newton once took 251 sweeps and products."""
+    start near zero, where theirs is a saddle. Newton takes 100 sweeps and products; 251 where it sweeps until all have left."""
     strength = np.concatenate([np.linspace(0.3, 0.98, 60), [1.02, 1.05, 1.1, 1.2]])
     start = np.concatenate([np.full(60, 0.5), [1e-3, 1e-4, 1e-5, 1e-7]])
     bias = np.where(strength < 1, 0.1, 0.0)
     pairs = Couplings(jnp.diag(strength), jnp.zeros(64), jnp.asarray(bias))
-    plain, newton = (
-        solver(pairs, jnp.asarray(start)) for solver in (on_machine(coordinate_ascent), on_machine(newton_cg))
-    )
+    infer = jax.jit(lambda p, x: newton_cg(BoltzmannMachine(), p, x, max_sweeps=3000, tolerance=1e-12))
+    newton = infer(pairs, jnp.asarray(start))
     exact = [
         brentq(lambda m, w=w, b=b: np.tanh(w * np.tanh(w * m) + b) - m, 1e-3, 1.0, xtol=1e-14)
         for w, b in zip(strength, bias, strict=True)
     ]
     assert name_of(newton.status) == "converged"
     np.testing.assert_allclose(newton.state, exact, rtol=0, atol=1e-11)
-    assert int(newton.sweeps) < 0.4 * int(plain.sweeps)
-
-
-def on_machine(solver):
-    return jax.jit(lambda p, x: solver(BoltzmannMachine(), p, x, max_sweeps=3000, tolerance=1e-12))
+    assert int(newton.sweeps) <= 120
 
 
 @pytest.mark.parametrize("name", ["newton_cg", "anderson"])

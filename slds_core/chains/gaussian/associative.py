@@ -14,10 +14,12 @@ References:
 
 import math
 
+import jax
 import jax.numpy as jnp
 from jax import lax
+from jaxtyping import Array, Float
 
-from slds_core.chains.gaussian.moments import differentiate_moments, finish, pad_end
+from slds_core.chains.gaussian.moments import differentiate_moments, finish, moved_by_noise, pad_end
 from slds_core.chains.gaussian.types import GaussianPotentials, GaussianResiduals, GaussianStatistics
 from slds_core.chains.recurrence import affine, congruence
 from slds_core.chains.small_matrices import apply, inverse_and_log_determinant
@@ -67,6 +69,12 @@ def fisher_product(residuals: GaussianResiduals, direction: GaussianPotentials) 
     d_covariance = congruence(gain, d_conditional + widened + widened.mT, reverse=True)
     d_cross_covariance = d_gain @ next_covariance + gain @ pad_end(d_covariance[1:])
     return differentiate_moments(residuals.mean, d_mean, d_covariance, d_cross_covariance)
+
+
+def sample(residuals: GaussianResiduals, noise: Float[Array, "time draw latent"]) -> Float[Array, "time draw latent"]:
+    """Returns the paths that standard normal noise leads to."""
+    along_draws = jax.vmap(lambda moved: affine(residuals.gain, moved, reverse=True), in_axes=1, out_axes=1)
+    return along_draws(moved_by_noise(residuals, noise))
 
 
 def _join(first, second):

@@ -49,7 +49,7 @@ def smooth(potentials: GaussianPotentials, *, backend: Backend | None = None) ->
         Koller and Friedman (2009), §14.2 (canonical forms); Wainwright and Jordan (2008), Proposition 3.1 (derivatives of
         the log-partition). docs/theory.md, section "Gaussian chain".
     """
-    _check(potentials)
+    check_shapes(potentials)
     potentials = promote(potentials)
     return _smooth(choose(backend, BACKENDS, potentials.linear.dtype), potentials)
 
@@ -113,7 +113,12 @@ def _fisher_product(backend: str):
     return product
 
 
-def _check(potentials: GaussianPotentials) -> None:
+def check_shapes(potentials: GaussianPotentials) -> None:
+    """Raises where shapes do not fit each other, or there is no time step.
+
+    Raises:
+        ValueError: names the array, what was expected and what was found.
+    """
     shape = jnp.shape(potentials.linear)
     if len(shape) != 2 or shape[0] < 1:
         raise ValueError(f"linear: expected shape (time ≥ 1, latent), found {shape}")

@@ -1,8 +1,10 @@
-"""From means and covariances to expected statistics, and the same for their changes; shared by the back ends."""
+"""From means and covariances to expected statistics, the same for their changes, and conditional draws; shared by the back ends."""
 
 import jax.numpy as jnp
+from jaxtyping import Array, Float
 
 from slds_core.chains.gaussian.types import GaussianResiduals, GaussianStatistics
+from slds_core.chains.small_matrices import cholesky_factor
 
 
 def pad_end(array):
@@ -33,3 +35,11 @@ def differentiate_moments(mean, d_mean, d_covariance, d_cross_covariance):
         cross_moment=d_cross_covariance[:-1] + outer(d_mean[:-1], mean[1:]) + outer(mean[:-1], d_mean[1:]),
         mean=d_mean,
     )
+
+
+def moved_by_noise(
+    residuals: GaussianResiduals, noise: Float[Array, "time draw latent"]
+) -> Float[Array, "time draw latent"]:
+    """Returns ``c_t + L_t ε_t``, the conditional draws as far as they do not depend on the next step."""
+    root = cholesky_factor(residuals.conditional)
+    return residuals.offset[:, None] + noise @ root.mT

@@ -74,6 +74,26 @@ def _fisher_product_jvp(lengths, primals, tangents):
     return jax.jvp(product, primals, tangents)
 
 
+def sample(residuals: GaussianResiduals, noise: Float[Array, "time draw latent"]) -> Float[Array, "time draw latent"]:
+    """Returns the paths that standard normal noise leads to; differentiated as ``scan`` is."""
+    return _sample((residuals.gain, residuals.conditional, residuals.offset), noise)
+
+
+@jax.custom_jvp
+def _sample(conditionals, noise):
+    (paths,) = call("slds_gaussian_sample", [jax.ShapeDtypeStruct(noise.shape, noise.dtype)], *conditionals, noise)
+    return paths
+
+
+@_sample.defjvp
+def _sample_jvp(primals, tangents):
+    def sample(conditionals, noise):
+        gain, conditional, offset = conditionals
+        return scan.sample(GaussianResiduals(gain, conditional, offset, offset, conditional), noise)
+
+    return jax.jvp(sample, primals, tangents)
+
+
 def _as_one(lengths: Lengths, potentials: GaussianPotentials) -> GaussianPotentials:
     """Returns the one chain that chains end to end are: nothing ties each one's last step to the next one's first."""
     cross = leaving(lengths, potentials.cross)[:-1] if lengths else potentials.cross

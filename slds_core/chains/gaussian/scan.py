@@ -14,8 +14,9 @@ import math
 
 import jax.numpy as jnp
 from jax import lax
+from jaxtyping import Array, Float
 
-from slds_core.chains.gaussian.moments import differentiate_moments, finish, pad_end
+from slds_core.chains.gaussian.moments import differentiate_moments, finish, moved_by_noise, pad_end
 from slds_core.chains.gaussian.types import GaussianPotentials, GaussianResiduals, GaussianStatistics
 from slds_core.chains.small_matrices import apply, inverse_and_log_determinant, matmul
 
@@ -89,3 +90,15 @@ def fisher_product(residuals: GaussianResiduals, direction: GaussianPotentials) 
     steps = gain, pad_end(mean[1:]), pad_end(covariance[1:]), *changes
     _, (d_mean, d_covariance, d_cross_covariance) = lax.scan(substitute, (zero, nothing), steps, reverse=True)
     return differentiate_moments(mean, d_mean, d_covariance, d_cross_covariance)
+
+
+def sample(residuals: GaussianResiduals, noise: Float[Array, "time draw latent"]) -> Float[Array, "time draw latent"]:
+    """Returns the paths that standard normal noise leads to."""
+
+    def substitute(next_paths, step):
+        gain, moved = step
+        paths = moved + matmul(next_paths, gain.T)
+        return paths, paths
+
+    steps = residuals.gain, moved_by_noise(residuals, noise)
+    return lax.scan(substitute, jnp.zeros_like(noise[0]), steps, reverse=True)[1]

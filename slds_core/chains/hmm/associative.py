@@ -10,8 +10,9 @@ References:
 
 import jax.numpy as jnp
 from jax import lax
+from jaxtyping import Array, Float, Int
 
-from slds_core.chains.hmm.scan import conditional, log_sum_exp
+from slds_core.chains.hmm.scan import conditional, log_sum_exp, pick
 from slds_core.chains.hmm.types import HMMPotentials, HMMResiduals, HMMStatistics
 from slds_core.chains.recurrence import affine
 
@@ -58,6 +59,23 @@ def fisher_product(residuals: HMMResiduals, direction: HMMPotentials) -> HMMStat
     d_marginals = affine(_pad_end(weights), jnp.concatenate([drift, (marginals[-1] * last)[None]]), reverse=True)
     d_pairs = d_weights * marginals[1:, None, :] + weights * d_marginals[1:, None, :]
     return HMMStatistics(d_marginals[0], _like(residuals.transition, d_pairs), d_marginals)
+
+
+def sample(residuals: HMMResiduals, shares: Float[Array, "time draw"]) -> Int[Array, "time draw"]:
+    """Returns the paths that uniform shares of the conditional probabilities lead to: maps from next to own state, composed."""
+    scores = jnp.swapaxes(residuals.filtered[:-1, :, None] + residuals.transition, -1, -2)
+    own = pick(scores[:, None], shares[:-1, :, None])  # of each step and draw, by the next state
+    last = pick(residuals.filtered[-1], shares[-1])
+    towards_last = lax.associative_scan(lambda later, earlier: _follow(earlier, later), own, reverse=True)
+    states = _follow(towards_last, last[None, :, None])[..., 0]
+    return jnp.concatenate([states, last[None]])
+
+
+def _follow(states: Int[Array, "*batch state"], following: Int[Array, "*batch given"]) -> Int[Array, "*batch given"]:
+    """Returns ``states[following]``, -1 where that leads nowhere."""
+    given = jnp.broadcast_to(following, (*states.shape[:-1], following.shape[-1]))
+    found = jnp.take_along_axis(states, jnp.maximum(given, 0), axis=-1)
+    return jnp.where(given < 0, -1, found)
 
 
 def _multiply(first, second):

@@ -48,7 +48,7 @@ def smooth(potentials: HMMPotentials, *, backend: Backend | None = None) -> HMMP
         Rabiner (1989), "A tutorial on hidden Markov models", §III, in logarithms; docs/theory.md, section "Hidden
         Markov model".
     """
-    _check(potentials)
+    check_shapes(potentials)
     if potentials.unary.shape[0] == 0:
         return HMMPosterior(jnp.zeros((), potentials.unary.dtype), _nothing(potentials))
     potentials = promote(potentials)
@@ -104,7 +104,12 @@ def _nothing(potentials: HMMPotentials) -> HMMStatistics:
     )
 
 
-def _check(potentials: HMMPotentials) -> None:
+def check_shapes(potentials: HMMPotentials) -> None:
+    """Raises where shapes do not fit each other, or there is no state.
+
+    Raises:
+        ValueError: names the array, what was expected and what was found.
+    """
     shape = jnp.shape(potentials.unary)
     if len(shape) != 2 or shape[1] < 1:
         raise ValueError(f"unary: expected shape (time, state ≥ 1), found {shape}")

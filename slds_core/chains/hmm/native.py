@@ -9,7 +9,7 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array
+from jaxtyping import Array, Float, Int
 
 from slds_core.chains.hmm import scan
 from slds_core.chains.hmm.types import HMMPotentials, HMMResiduals, HMMStatistics
@@ -31,6 +31,15 @@ def linearise(potentials: HMMPotentials, lengths: Lengths = ()):
 def fisher_product(residuals: HMMResiduals, direction: HMMPotentials, lengths: Lengths = ()) -> HMMStatistics:
     """Returns the derivative of the expected statistics along ``direction``; linear and symmetric in it."""
     return _fisher_product(lengths, residuals, direction)
+
+
+def sample(residuals: HMMResiduals, shares: Float[Array, "time draw"]) -> Int[Array, "time draw"]:
+    """Returns the paths that uniform shares of the conditional probabilities lead to."""
+    varying = residuals.transition.ndim == 3
+    shape = jax.ShapeDtypeStruct(shares.shape, jnp.int32)
+    arguments = jax.lax.stop_gradient((residuals.transition, residuals.filtered, shares))
+    (paths,) = call("slds_hmm_sample", [shape], *arguments, varying=varying)
+    return paths
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(0,))

@@ -8,6 +8,7 @@ directional derivative of these two recursions.
 
 import jax.numpy as jnp
 from jax import lax
+from jaxtyping import Array, Float, Int
 
 from slds_core.chains.hmm.types import HMMPotentials, HMMResiduals, HMMStatistics
 
@@ -87,6 +88,42 @@ def fisher_product(residuals: HMMResiduals, direction: HMMPotentials) -> HMMStat
     (_, d_total), (d_marginals, d_pairs) = lax.scan(substitute, start, steps, reverse=True)
     d_marginals = jnp.concatenate([d_marginals, last[None]])
     return HMMStatistics(d_marginals[0], d_total if d_pairs is None else d_pairs, d_marginals)
+
+
+def sample(residuals: HMMResiduals, shares: Float[Array, "time draw"]) -> Int[Array, "time draw"]:
+    """Returns the paths that uniform shares of the conditional probabilities lead to."""
+    varying = residuals.transition.ndim == 3
+
+    def substitute(following, step):
+        filtered, shares, *own = step
+        moves = (own[0] if varying else residuals.transition).T[following]
+        states = jnp.where(following < 0, -1, pick(filtered + moves, shares))
+        return states, states
+
+    own = (residuals.transition,) if varying else ()
+    last = pick(jnp.broadcast_to(residuals.filtered[-1], (shares.shape[1], residuals.filtered.shape[1])), shares[-1])
+    _, states = lax.scan(substitute, last, (residuals.filtered[:-1], shares[:-1], *own), reverse=True)
+    return jnp.concatenate([states, last[None]])
+
+
+def pick(scores: Float[Array, "*batch state"], shares: Float[Array, "*batch"]) -> Int[Array, "*batch"]:
+    """Returns the first state at which the sum of probabilities, ``exp`` of the scores, exceeds that share of the total.
+
+    Args:
+        scores: logarithms of probabilities, up to a constant.
+        shares: from zero to below one.
+
+    Returns:
+        The states; -1 where all probabilities are zero, or one is NaN.
+    """
+    weights = jnp.exp(scores - jnp.max(scores, axis=-1, keepdims=True))
+    sums = jnp.cumsum(weights, axis=-1)
+    total = sums[..., -1]
+    # a share that rounding took to the whole has the last state that is possible at all
+    reached = (shares * total)[..., None] < jnp.where(weights > 0, sums, -1)
+    whole = jnp.argmax(sums == total[..., None], axis=-1)
+    state = jnp.where(jnp.any(reached, axis=-1), jnp.argmax(reached, axis=-1), whole)
+    return jnp.where(total > 0, state, -1).astype(jnp.int32)
 
 
 def log_sum_exp(x, axis=-1):

@@ -31,6 +31,12 @@ inline Form form(const AnyBuffer& array, size_t rank) {
   return {{all.begin(), all.end() - rank}, {all.end() - rank, all.end()}};
 }
 
+// How many draws an array of (time, draws, …) holds, of which `rank` axes are one chain's.
+inline int64_t draws_of(const AnyBuffer& array, size_t rank) {
+  const Form found = form(array, rank);
+  return found.own.size() == rank ? found.own[1] : 0;
+}
+
 inline std::string text(const std::vector<int64_t>& sizes) {
   std::string words = "(";
   for (size_t i = 0; i < sizes.size(); ++i) words += (i ? ", " : "") + std::to_string(sizes[i]);

@@ -113,6 +113,28 @@ Error gaussian_fisher(ffi::ThreadPool pool, Lengths lengths, AnyBuffer gain, Any
   });
 }
 
+Error gaussian_sample(ffi::ThreadPool pool, Lengths lengths, AnyBuffer gain, AnyBuffer conditional, AnyBuffer offset,
+                      AnyBuffer noise, Result<AnyBuffer> paths) {
+  const Chains chains(offset, lengths);
+  if (!chains.fits()) return kNoChain;
+  const int64_t draws = draws_of(noise, 3);
+  const std::vector<int64_t> all{chains.time, draws, chains.latent};
+  Check check(chains.shape.batch, offset.element_type());
+  for (const auto& square : {gain, conditional}) check("residuals", square, chains.squares());
+  check("noise", noise, all);
+  check("paths", *paths, all);
+  if (check.failed()) return check.error();
+
+  return for_each_chain(pool, offset.element_type(), chains.latent, chains.places, [&](auto shape, const Place& place) {
+    using T = typename decltype(shape)::Number;
+    const int64_t begin = place.step * draws * chains.latent;
+    sample_gaussian<T, decltype(shape)>(
+        place.time, static_cast<int>(chains.latent), draws,
+        {chains.square<T>(gain, place), chains.square<T>(conditional, place), chains.vector<T>(offset, place)},
+        part<T>(noise, begin), part<T>(*paths, begin));
+  });
+}
+
 }  // namespace
 }  // namespace slds
 
@@ -161,4 +183,14 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(slds_gaussian_fisher, slds::gaussian_fisher,
                                   .Arg<Array>()
                                   .Ret<Array>()
                                   .Ret<Array>()
+                                  .Ret<Array>());
+
+XLA_FFI_DEFINE_HANDLER_SYMBOL(slds_gaussian_sample, slds::gaussian_sample,
+                              xla::ffi::Ffi::Bind()
+                                  .Ctx<xla::ffi::ThreadPool>()
+                                  .Attr<Lengths>("lengths")
+                                  .Arg<Array>()
+                                  .Arg<Array>()
+                                  .Arg<Array>()
+                                  .Arg<Array>()
                                   .Ret<Array>());

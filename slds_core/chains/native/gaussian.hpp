@@ -216,4 +216,37 @@ void differentiate_gaussian(const GaussianLinearisation<T>& at, const GaussianCh
   }
 }
 
+// What the conditionals z_t | z_{t+1} are made of, for draws of whole paths.
+template <class T>
+struct GaussianConditionals {
+  const T *gain, *conditional, *offset;
+};
+
+// Draws paths backwards, z_t = c_t + G_t z_{t+1} + Uᵀ noise with Uᵀ U = V_t; noise and paths are (time, draws, latent).
+template <class T, class S>
+void sample_gaussian(int64_t time, int latent, int64_t draws, const GaussianConditionals<T>& at, const T* noise, T* paths) {
+  const S s(latent);
+  const int n = s.size(), stride = s.stride();
+  const int64_t square = static_cast<int64_t>(n) * n;
+  const size_t matrix = static_cast<size_t>(n) * stride;
+  Scratch<T> memory(2 * matrix + 2 * stride);
+  T *root = memory.take(matrix), *gain_transposed = memory.take(matrix);
+  T *offset = memory.take(stride), *drawn = memory.take(stride);
+
+  for (int64_t t = time - 1; t >= 0; --t) {
+    const bool last = t + 1 == time;
+    load(s, root, at.conditional + t * square);
+    factorise(s, root);
+    load_row(s, offset, at.offset + t * n);
+    if (!last) load_transposed(s, gain_transposed, at.gain + t * square);
+    for (int64_t draw = 0; draw < draws; ++draw) {
+      const int64_t here = (t * draws + draw) * n;
+      std::memcpy(drawn, offset, stride * sizeof(T));
+      apply_transposed(s, drawn, root, noise + here);
+      if (!last) apply_transposed(s, drawn, gain_transposed, paths + here + draws * n);
+      std::memcpy(paths + here, drawn, n * sizeof(T));
+    }
+  }
+}
+
 }  // namespace slds

@@ -136,6 +136,28 @@ Error hmm_fisher(ffi::ThreadPool pool, bool varying, Lengths lengths, AnyBuffer 
   });
 }
 
+Error hmm_sample(ffi::ThreadPool pool, bool varying, Lengths lengths, AnyBuffer transition, AnyBuffer filtered, AnyBuffer shares,
+                 Result<AnyBuffer> paths) {
+  const Chains chains(filtered, varying, lengths);
+  if (!chains.fits()) return kNoChain;
+  const int64_t draws = draws_of(shares, 2);
+  const std::vector<int64_t> all{chains.time, draws};
+  Check check(chains.shape.batch, filtered.element_type());
+  check("residuals", transition, chains.moves());
+  check("shares", shares, all);
+  Check whole_numbers(chains.shape.batch, ffi::S32);
+  whole_numbers("paths", *paths, all);
+  if (check.failed()) return check.error();
+  if (whole_numbers.failed()) return whole_numbers.error();
+
+  return for_each_chain(pool, filtered.element_type(), chains.states, chains.places, [&](auto shape, const Place& place) {
+    using T = typename decltype(shape)::Number;
+    const int64_t begin = place.step * draws;
+    sample_hmm<T>(place.time, static_cast<int>(chains.states), varying, draws, chains.move<T>(transition, place),
+                  chains.each<T>(filtered, place), part<T>(shares, begin), part<int32_t>(*paths, begin));
+  });
+}
+
 }  // namespace
 }  // namespace slds
 
@@ -184,6 +206,16 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(slds_hmm_fisher, slds::hmm_fisher,
                                   .Arg<Array>()
                                   .Ret<Array>()
                                   .Ret<Array>()
+                                  .Ret<Array>());
+
+XLA_FFI_DEFINE_HANDLER_SYMBOL(slds_hmm_sample, slds::hmm_sample,
+                              xla::ffi::Ffi::Bind()
+                                  .Ctx<xla::ffi::ThreadPool>()
+                                  .Attr<bool>("varying")
+                                  .Attr<Lengths>("lengths")
+                                  .Arg<Array>()
+                                  .Arg<Array>()
+                                  .Arg<Array>()
                                   .Ret<Array>());
 
 // Whether this processor can run what the compiler made.

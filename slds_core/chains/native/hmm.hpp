@@ -364,4 +364,45 @@ void differentiate_hmm(const HMMLinearisation<T>& at, const HMMChain<T>& directi
   std::memcpy(out.initial, out.marginals, n * sizeof(T));
 }
 
+// Picks the first state at which the sum of weights exceeds that share of the total; -1 where there is no total.
+template <class T>
+inline int32_t pick(int size, const T* weights, T share) {
+  T total = 0;
+  for (int i = 0; i < size; ++i) total += weights[i];
+  if (!(total > 0)) return -1;
+  T sum = 0;
+  int32_t last = -1;
+  for (int32_t i = 0; i < size; ++i) {
+    if (weights[i] > 0) last = i;
+    sum += weights[i];
+    if (share * total < sum) return i;
+  }
+  return last;  // a share that rounding took to the whole
+}
+
+// Draws paths backwards from P(k_t | k_{t+1}, o_0 … o_t); shares, uniform on [0, 1), and paths are (time, draws).
+template <class T>
+void sample_hmm(int64_t time, int states, bool varying, int64_t draws, const T* transition, const T* filtered, const T* shares,
+                int32_t* paths) {
+  const int64_t square = static_cast<int64_t>(states) * states;
+  Scratch<T> memory(states);
+  T* weights = memory.take(states);
+  for (int64_t t = time - 1; t >= 0; --t) {
+    const T *f = filtered + t * states, *moves = transition + (varying ? t * square : 0);
+    for (int64_t draw = 0; draw < draws; ++draw) {
+      const int64_t here = t * draws + draw;
+      const int32_t next = t + 1 == time ? 0 : paths[here + draws];
+      if (next < 0) {
+        paths[here] = -1;
+        continue;
+      }
+      const auto score = [&](int i) { return t + 1 == time ? f[i] : f[i] + moves[i * states + next]; };
+      T largest = score(0);
+      for (int i = 1; i < states; ++i) largest = std::max(largest, score(i));
+      for (int i = 0; i < states; ++i) weights[i] = std::exp(score(i) - largest);
+      paths[here] = pick(states, weights, shares[here]);
+    }
+  }
+}
+
 }  // namespace slds

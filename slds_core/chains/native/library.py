@@ -20,9 +20,11 @@ _TARGETS = (
     "slds_gaussian_smooth",
     "slds_gaussian_linearise",
     "slds_gaussian_fisher",
+    "slds_gaussian_sample",
     "slds_hmm_smooth",
     "slds_hmm_linearise",
     "slds_hmm_fisher",
+    "slds_hmm_sample",
 )
 
 

@@ -115,6 +115,12 @@ inline void store_transposed(const S& s, T* array, const T* matrix) {
     for (int j = 0; j < s.size(); ++j) array[i * s.size() + j] = matrix[j * s.stride() + i];
 }
 
+template <class T, class S>
+inline void load_transposed(const S& s, T* matrix, const T* array) {
+  for (int i = 0; i < s.size(); ++i)
+    for (int j = 0; j < s.size(); ++j) matrix[j * s.stride() + i] = array[i * s.size() + j];
+}
+
 // array + arrayᵀ: twice the symmetric part, since only that of a quadratic potential matters.
 template <class T, class S>
 inline void load_symmetric(const S& s, T* matrix, const T* array) {
@@ -283,6 +289,23 @@ inline bool invert(const S& s, T* matrix, LogProduct& determinant) {
     }
   }
   return true;
+}
+
+// Replaces a symmetric positive definite matrix by the upper triangular U with Uᵀ U the matrix; NaN where it is not positive definite.
+template <class T, class S>
+inline void factorise(const S& s, T* matrix) {
+  const int n = s.size(), stride = s.stride();
+  for (int k = 0; k < n; ++k) {
+    Vector<T>* own = row(matrix, stride, k);
+    for (int j = 0; j < k; ++j) matrix[k * stride + j] = 0;
+    const T inverse = 1 / std::sqrt(matrix[k * stride + k]);
+    for (int v = 0; v < s.vectors(); ++v) own[v] *= inverse;
+    for (int i = k + 1; i < n; ++i) {
+      const T factor = matrix[k * stride + i];
+      Vector<T>* other = row(matrix, stride, i);
+      for (int v = 0; v < s.vectors(); ++v) other[v] -= factor * own[v];
+    }
+  }
 }
 
 }  // namespace slds
