@@ -31,7 +31,7 @@ class Solution(eqx.Module):
 class _Pulls(NamedTuple):
     """What backward passes have found so far."""
 
-    count: Int[Array, ""]
+    passes: Int[Array, ""]
     cotangent: PyTree  # of the next pass
     weight: Float[Array, ""]  # of the objective in it
     gradient: PyTree
@@ -75,15 +75,15 @@ def implicit_gradient(
     enough = jnp.inf if tolerance is None else GRACE * tolerance  # an approximation's residual is not judged
 
     def unfinished(found: _Pulls):
-        return (found.count == 0) | ((found.count == 1) & (found.residual > enough))
+        return (found.passes == 0) | ((found.passes == 1) & (found.residual > enough))
 
     def pull(found: _Pulls):
         # first, with weight one: the gradient, and u + Jᵀ w beside w; then, with weight zero: what the residual does to the gradient
         pulled = system.pull(found.cotangent, found.weight)
         leftover = subtract(pulled.state, found.cotangent)
-        first = found.count == 0
+        first = found.passes == 0
         return _Pulls(
-            count=found.count + 1,
+            passes=found.passes + 1,
             cotangent=leftover,
             weight=jnp.zeros_like(found.weight),
             gradient=where(first, pulled.parameters, found.gradient),
@@ -98,7 +98,7 @@ def implicit_gradient(
     gradient, residual = pulls.gradient, pulls.residual
     # a right-hand side that is all rounding, as the bound's own at its maximum, has no solution to a relative tolerance
     rounding = _ROUNDING * jnp.finfo(zero.dtype).eps
-    invisible = (pulls.count == 2) & (pulls.size <= rounding * norm(gradient))
+    invisible = (pulls.passes == 2) & (pulls.size <= rounding * norm(gradient))
     forward = change(system.image, state).maximum
     finite = all_finite((system.value, gradient, residual, forward))
 
@@ -113,5 +113,5 @@ def implicit_gradient(
     certificate = jnp.full_like(system.value, jnp.nan)
     if certified:
         certificate = certify(problem, objective, parameters, state, solved.adjoint).bound
-    info = AdjointInfo(status, solved.products + pulls.count, residual, forward, certificate)
+    info = AdjointInfo(status, solved.products + pulls.passes, residual, forward, certificate)
     return Gradient(system.value, gradient, info, solved.adjoint)

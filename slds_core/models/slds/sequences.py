@@ -21,9 +21,9 @@ from slds_core.chains.hmm import HMMPotentials
 from slds_core.chains.packing import Lengths, owners, pack, total, transitions, unpack
 from slds_core.fixed_point.interface import Block, Field, Sequences
 from slds_core.models.slds import fields
+from slds_core.models.slds.messages import by_entry, to_discrete, to_gaussian
 from slds_core.models.slds.model import SLDS, SLDSModel, SLDSPosterior, SLDSStatistics, assemble, normalizer
 from slds_core.models.slds.potentials import SLDSPotentials
-from slds_core.models.slds.sequence_messages import by_entry, to_discrete, to_gaussian
 
 
 def slds_problem(lengths: Iterable[int] | None) -> "SLDS | SLDSSequences":
@@ -61,12 +61,12 @@ class SLDSSequences(SLDSModel):
 
     def first_block(self, parameters: SLDSPotentials, state: Float[Array, "packed state"]) -> Block:
         self._axes(parameters)
-        chains = to_gaussian(parameters, self.lengths, state)
+        chains = to_gaussian(self._packed(parameters), state, self.lengths)
         paths = gaussian.smooth_sequences(chains, self.lengths, backend=self.backend)
         return Block(paths.log_partition, paths.statistics)
 
     def message(self, parameters: SLDSPotentials, statistics: GaussianStatistics) -> Float[Array, "packed state"]:
-        return to_discrete(parameters.dynamics, self.lengths, statistics)
+        return to_discrete(parameters.dynamics, statistics, self.lengths)
 
     def second_block(self, parameters: SLDSPotentials, message: Float[Array, "packed state"]) -> Block:
         self._axes(parameters)
@@ -81,15 +81,14 @@ class SLDSSequences(SLDSModel):
 
     def combine(self, parameters: SLDSPotentials, state, first: Block, message, second: Block) -> SLDSPosterior:
         """Returns both blocks with each sequence's bounds: those of ``model.bounds``."""
-        paths, recognition = first.statistics, parameters.recognition
+        paths, recognition = first.statistics, self._packed(parameters).recognition
         offered = message - by_entry(self._transitions, parameters.dynamics.constant, 1)
         paid_twice = total(self._transitions, jnp.sum(offered * state, 1))
         count = jnp.asarray(self._transitions, message.dtype)
         bound = first.log_partition + second.log_partition - paid_twice - normalizer(parameters, count)
         evidence = total(
             self.lengths,
-            jnp.sum(pack(self.lengths, recognition.quadratic) * paths.second_moment, (1, 2))
-            + jnp.sum(pack(self.lengths, recognition.linear) * paths.mean, 1),
+            jnp.sum(recognition.quadratic * paths.second_moment, (1, 2)) + jnp.sum(recognition.linear * paths.mean, 1),
         )
         moved = total(self._transitions, jnp.sum(message * (second.statistics.marginals - state), 1))
         return assemble(first, message, second, bound, evidence, moved)
@@ -163,6 +162,11 @@ class SLDSSequences(SLDSModel):
     @property
     def _transitions(self) -> Lengths:
         return transitions(self.lengths)
+
+    def _packed(self, parameters: SLDSPotentials) -> SLDSPotentials:
+        """Returns the potentials with the recognition potentials end to end."""
+        end_to_end = jax.tree.map(lambda padded: pack(self.lengths, padded), parameters.recognition)
+        return eqx.tree_at(lambda p: p.recognition, parameters, end_to_end)
 
     def _axes(self, parameters: SLDSPotentials) -> SLDSPotentials:
         """Returns for each array its axis over sequences, ``None`` where it is shared."""
