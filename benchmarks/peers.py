@@ -10,9 +10,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from dynamax.hidden_markov_model.inference import hmm_smoother
+from dynamax.hidden_markov_model.inference import hmm_posterior_sample, hmm_smoother
 from dynamax.linear_gaussian_ssm import LinearGaussianSSM
-from dynamax.linear_gaussian_ssm.inference import lgssm_smoother
+from dynamax.linear_gaussian_ssm.inference import lgssm_posterior_sample, lgssm_smoother
 from scipy.linalg import cho_factor, cho_solve
 
 from slds_core.chains.gaussian import GaussianPotentials, homogeneous
@@ -53,6 +53,16 @@ def linear_gaussian(time: int, latent: int, dtype: Any) -> tuple[GaussianPotenti
 def dynamax_smoother(arguments: tuple[Any, Any]) -> Any:
     """Returns dynamax's posterior of a linear Gaussian state-space model."""
     return lgssm_smoother(*arguments)
+
+
+def dynamax_path(key: Any, arguments: tuple[Any, Any]) -> Any:
+    """Returns dynamax's draw of a path of a linear Gaussian state-space model."""
+    return lgssm_posterior_sample(key, *arguments)
+
+
+def dynamax_states(key: Any, arguments: tuple[Any, Any, Any]) -> Any:
+    """Returns dynamax's draw of a path of a hidden Markov model."""
+    return hmm_posterior_sample(key, *arguments)
 
 
 def dynamax_hmm(arguments: tuple[Any, Any, Any]) -> Any:
