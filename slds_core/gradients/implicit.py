@@ -1,7 +1,7 @@
 """The implicit gradient at a fixed point, whatever solves the adjoint system."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -13,7 +13,7 @@ from slds_core.fixed_point.residual import change
 from slds_core.gradients.certificate import certify
 from slds_core.gradients.linearisation import AdjointSystem, linearise
 from slds_core.gradients.result import AdjointInfo, Gradient, GradientStatus, Objective
-from slds_core.trees import all_finite, norm, subtract, where, zeros_like
+from slds_core.trees import all_finite, norm, subtract
 
 GRACE = 10  # times the tolerance that a true residual may be: recursions drift from it by rounding
 _ROUNDING = 100  # units of rounding, relative to the gradient, below which a residual's effect on it counts as none
@@ -26,17 +26,6 @@ class Solution(eqx.Module):
     products: Int[Array, ""]
     exhausted: Bool[Array, ""]  # stopped for want of products
     positive: Bool[Array, ""]  # met no direction of negative curvature
-
-
-class _Pulls(NamedTuple):
-    """What backward passes have found so far."""
-
-    passes: Int[Array, ""]
-    cotangent: PyTree  # of the next pass
-    weight: Float[Array, ""]  # of the objective in it
-    gradient: PyTree
-    residual: Float[Array, ""]  # relative
-    size: Float[Array, ""]  # of the last pass's derivative in the parameters
 
 
 def solution(adjoint: PyTree, products: Any, *, exhausted: Any = False, positive: Any = True) -> Solution:
@@ -70,35 +59,18 @@ def implicit_gradient(
     system = linearise(problem, objective, parameters, state)
     solved = solve(system)
 
+    pulled = system.pull(solved.adjoint, 1.0)
+    gradient, leftover = pulled.parameters, subtract(pulled.state, solved.adjoint)
     scale = norm(system.right_hand_side)
-    scale = jnp.where(scale > 0, scale, 1)
+    residual = norm(leftover) / jnp.where(scale > 0, scale, 1)
     enough = jnp.inf if tolerance is None else GRACE * tolerance  # an approximation's residual is not judged
-
-    def unfinished(found: _Pulls):
-        return (found.passes == 0) | ((found.passes == 1) & (found.residual > enough))
-
-    def pull(found: _Pulls):
-        # first, with weight one: the gradient, and u + Jᵀ w beside w; then, with weight zero: what the residual does to the gradient
-        pulled = system.pull(found.cotangent, found.weight)
-        leftover = subtract(pulled.state, found.cotangent)
-        first = found.passes == 0
-        return _Pulls(
-            passes=found.passes + 1,
-            cotangent=leftover,
-            weight=jnp.zeros_like(found.weight),
-            gradient=where(first, pulled.parameters, found.gradient),
-            residual=jnp.where(first, norm(leftover) / scale, found.residual),
-            size=norm(pulled.parameters),
-        )
-
-    # a loop, so that two backward passes are compiled once; the second is taken only where the residual is too large
-    zero = jnp.zeros_like(system.value)
-    start = _Pulls(jnp.array(0), solved.adjoint, zero + 1, zeros_like(parameters), zero, zero)
-    pulls = lax.while_loop(unfinished, pull, start)
-    gradient, residual = pulls.gradient, pulls.residual
+    doubtful = residual > enough
+    # what the residual does to the gradient: one more backward pass, where it matters
+    effect = lax.cond(
+        doubtful, lambda: norm(system.pull(leftover).parameters), lambda: jnp.full_like(residual, jnp.inf)
+    )
     # a right-hand side that is all rounding, as the bound's own at its maximum, has no solution to a relative tolerance
-    rounding = _ROUNDING * jnp.finfo(zero.dtype).eps
-    invisible = (pulls.passes == 2) & (pulls.size <= rounding * norm(gradient))
+    invisible = effect <= _ROUNDING * jnp.finfo(effect.dtype).eps * norm(gradient)
     forward = change(system.image, state).maximum
     finite = all_finite((system.value, gradient, residual, forward))
 
@@ -113,5 +85,5 @@ def implicit_gradient(
     certificate = jnp.full_like(system.value, jnp.nan)
     if certified:
         certificate = certify(problem, objective, parameters, state, solved.adjoint).bound
-    info = AdjointInfo(status, solved.products + pulls.passes, residual, forward, certificate)
+    info = AdjointInfo(status, solved.products + 1 + doubtful, residual, forward, certificate)
     return Gradient(system.value, gradient, info, solved.adjoint)
