@@ -2,6 +2,7 @@
 
 from functools import partial
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -11,7 +12,8 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from slds_core.chains.native import why_not
 from slds_core.fixed_point import coordinate_ascent
 from slds_core.gradients import fisher_cg
-from slds_core.models.slds import SLDS
+from slds_core.models.random_slds import random_sequences
+from slds_core.models.slds import SLDS, SLDSSequences
 
 
 def value(parameters, posterior):
@@ -29,6 +31,30 @@ def infer_and_differentiate(backend, potentials, starts):
     return jax.vmap(one)(potentials, starts)
 
 
+@partial(jax.jit, static_argnums=0)
+def sweep_and_differentiate(problem, potentials, start):
+    def bound(recognition):
+        moved = eqx.tree_at(lambda p: p.recognition, potentials, recognition)
+        return problem.elbo(problem.posterior(moved, start))
+
+    return problem.sweep(potentials, start), jax.grad(bound)(potentials.recognition)
+
+
+def one_set_of_sequences(backend, mesh) -> None:
+    """Sequences of one length within one problem: recognition potentials and state are spread, all else is shared."""
+    problem = SLDSSequences([12] * 4, backend)
+    potentials, start = random_sequences(lengths=problem.lengths, latent=2, states=3)
+    over = NamedSharding(mesh, PartitionSpec("sequence"))
+    recognition, spread_start = jax.device_put((potentials.recognition, start), over)
+    spread = eqx.tree_at(lambda p: p.recognition, potentials, recognition)
+    together = sweep_and_differentiate(problem, potentials, start)
+    apart = sweep_and_differentiate(problem, spread, spread_start)
+    for one, two in zip(jax.tree.leaves(together), jax.tree.leaves(apart), strict=True):
+        np.testing.assert_allclose(two, one, rtol=1e-10, atol=1e-12)
+    program = sweep_and_differentiate.lower(problem, spread, spread_start).compile().as_text()
+    assert "all-gather" not in program, f"{backend}: a device was sent the others' part of the set"
+
+
 def main() -> None:
     assert len(jax.devices()) == 2
     sequences = [problems.slds(time=12, latent=2, state=3, seed=seed) for seed in range(4)]
@@ -44,6 +70,7 @@ def main() -> None:
         program = infer_and_differentiate.lower(backend, *spread).compile().as_text()
         assert "all-gather" not in program, f"{backend}: a device was sent the others' sequences"
         largest = float(jnp.max(jnp.abs(together[1].gradient.recognition.linear)))
+        one_set_of_sequences(backend, mesh)
         print(f"{backend}: the same on {len(jax.devices())} devices; largest derivative {largest:.3f}")
 
 
