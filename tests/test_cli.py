@@ -1,6 +1,7 @@
 """The command line as a person uses it: help, lists, messages, exit codes."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -113,14 +114,17 @@ def test_errors_are_one_paragraph_and_debug_shows_where(tmp_path):
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs Linux's device that is always full")
-def test_output_on_a_full_disk_is_no_defect():
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("command", ["check", "plugins"])
+def test_output_on_a_full_disk_is_no_defect(command, unbuffered):
+    """Whether it fails while a command speaks, or when all that it said is written at its end."""
     with open("/dev/full", "w") as full:
         done = subprocess.run(
-            [sys.executable, "-m", "slds_core.cli", "check"],
-            cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True, timeout=300, check=False,
+            [sys.executable, "-m", "slds_core.cli", *command.split()], cwd=ROOT, stdout=full, stderr=subprocess.PIPE,
+            env=os.environ | {"PYTHONUNBUFFERED": unbuffered}, text=True, timeout=300, check=False,
         )  # fmt: skip
     assert done.returncode == 1
-    assert done.stderr == "slds check: [Errno 28] No space left on device\n"
+    assert done.stderr == f"slds {command}: [Errno 28] No space left on device\n"
 
 
 @pytest.mark.parametrize("kind", ["data", "models", "inference", "gradients", "objectives"])

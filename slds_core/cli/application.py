@@ -1,5 +1,6 @@
 """The command line's frame: one Typer application, and what becomes of an error."""
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -51,7 +52,16 @@ def options(
 
 def main() -> None:
     """Runs the command line of this process."""
-    sys.exit(execute(sys.argv[1:]))
+    code = execute(sys.argv[1:])
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        # what is left to say must not fail again, and change the exit code, when the interpreter ends
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if code == 0:
+            print(f"slds {_command(sys.argv[1:])}: {error}", file=sys.stderr)
+            code = 1
+    sys.exit(code)
 
 
 def execute(arguments: list[str]) -> int:
