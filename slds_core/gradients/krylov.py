@@ -163,8 +163,9 @@ def solve_fisher_cg(
 
     Conjugate gradients, started anew on the true residual where rounding in their recursions has kept them from the tolerance.
     """
-    response = system.response
+    response, fisher = system.response, system.fisher
     assert response is not None
+    assert fisher is not None
     target = tolerance * norm(system.right_hand_side)
 
     def unfinished(carry):
@@ -176,7 +177,7 @@ def solve_fisher_cg(
         adjoint, residual, products, _, _ = carry
         size = norm(residual)
         found = fisher_conjugate_gradients(
-            response, system.fisher, residual, tolerance=target / size, max_products=max_products - products
+            response, fisher, residual, tolerance=target / size, max_products=max_products - products
         )
         # What F maps to zero, the Fisher norm does not see: u + S F y, which is y and its residual, has none of it left.
         corrected = add(adjoint, add(found.solution, found.residual))

@@ -14,7 +14,6 @@ from typing import Any, NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jax.interpreters import ad
 from jaxtyping import Array, Float, PyTree
 
 from slds_core.fixed_point.interface import FixedPoint, MeanField
@@ -29,16 +28,15 @@ class AdjointSystem(eqx.Module):
     image: PyTree  # Φ(θ, x)
     right_hand_side: PyTree  # u
     explicit: PyTree  # ∂ℓ/∂θ, the state held fixed
-    pull: Callable[..., "Pulled"]  # one backward pass from a cotangent of Φ and, given a weight, from the objective too
+    pull: Callable[..., "Pulled"]  # one backward pass from a cotangent of Φ and, if asked, from the objective too
     response: Callable[[Any], Any] | None  # o ↦ S o, where the model is a mean field
+    fisher: Callable[[Any], Any] | None  # w ↦ F w, likewise
 
     def transposed(self, adjoint: PyTree) -> PyTree:
         """Returns ``Jᵀ w``."""
-        return self.pull(adjoint).state
-
-    def fisher(self, adjoint: PyTree) -> PyTree:
-        """Returns ``F w``."""
-        return self.pull(adjoint).message
+        if self.response is None or self.fisher is None:
+            return self.pull(adjoint).state
+        return self.response(self.fisher(adjoint))
 
     def residual(self, adjoint: PyTree) -> PyTree:
         """Returns ``u - (I - Jᵀ) w``."""
@@ -50,7 +48,7 @@ class AdjointSystem(eqx.Module):
 
 
 class Pulled(NamedTuple):
-    """What one backward pass yields, from a cotangent ``w`` of the sweep and a weight of the objective, zero where none is given."""
+    """What one backward pass yields, from a cotangent ``w`` of the sweep and a weight, zero or one, of the objective."""
 
     parameters: PyTree  # (∂Φ/∂θ)ᵀ w + weight · ∂ℓ/∂θ
     state: PyTree  # Jᵀ w + weight · u
@@ -67,14 +65,13 @@ def linearise(problem: FixedPoint, objective: Objective, parameters: PyTree, sta
         return objective(parameters, posterior), problem.state(posterior)
 
     (value, image), pull_back = jax.vjp(joint, parameters, state)
-    explicit, right_hand_side = pull_back((jnp.ones_like(value), _nothing(image)))
+    explicit, right_hand_side = pull_back((jnp.ones_like(value), zeros_like(image)))
 
-    def pull(adjoint, weight=None):
-        in_value = _nothing(value) if weight is None else jnp.full_like(value, weight)
-        in_parameters, in_state = pull_back((in_value, adjoint))
+    def pull(adjoint, weight=0.0):
+        in_parameters, in_state = pull_back((jnp.full_like(value, weight), adjoint))
         return Pulled(in_parameters, in_state, None)
 
-    return AdjointSystem(value, image, right_hand_side, explicit, pull, None)
+    return AdjointSystem(value, image, right_hand_side, explicit, pull, None, None)
 
 
 def _linearise_mean_field(problem: MeanField, objective: Objective, parameters: PyTree, state: PyTree) -> AdjointSystem:
@@ -87,20 +84,23 @@ def _linearise_mean_field(problem: MeanField, objective: Objective, parameters: 
         return objective(parameters, posterior), problem.second_state(second.statistics), message
 
     (value, image, message), pull_back = jax.vjp(joint, parameters, state, zeros_like(state))
-    explicit, right_hand_side, _ = pull_back((jnp.ones_like(value), _nothing(image), _nothing(message)))
+    silence = zeros_like(message)
+    explicit, right_hand_side, _ = pull_back((jnp.ones_like(value), zeros_like(image), silence))
 
-    def pull(adjoint, weight=None):
-        in_value = _nothing(value) if weight is None else jnp.full_like(value, weight)
-        in_parameters, in_state, in_message = pull_back((in_value, adjoint, _nothing(message)))
+    def pull(adjoint, weight=0.0):
+        in_parameters, in_state, in_message = pull_back((jnp.full_like(value, weight), adjoint, silence))
         return Pulled(in_parameters, in_state, in_message)
 
-    def response(direction):
-        return pull_back((_nothing(value), _nothing(image), direction))[1]
-
-    return AdjointSystem(value, image, right_hand_side, explicit, pull, response)
-
-
-def _nothing(tree: PyTree) -> PyTree:
-    """Returns a cotangent of zero that costs nothing: what it would be multiplied with is left out of the program, which does not drop
-    products with zero by itself, nor compiled kernels."""
-    return jax.tree.map(lambda leaf: ad.Zero(jax.typeof(leaf).to_ct_aval()), tree)
+    # Products have programs of their own, which hold neither the objective nor the other block: XLA would multiply by their cotangents of
+    # zero, and run kernels on them. What these share with the above it computes once.
+    _, pull_response = jax.vjp(lambda state: problem.response(parameters, state), state)
+    _, pull_marginals = jax.vjp(lambda message: problem.marginals(parameters, message), message)
+    return AdjointSystem(
+        value,
+        image,
+        right_hand_side,
+        explicit,
+        pull,
+        response=lambda direction: pull_response(direction)[0],
+        fisher=lambda direction: pull_marginals(direction)[0],
+    )
