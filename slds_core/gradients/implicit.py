@@ -78,7 +78,7 @@ def implicit_gradient(
         status = GradientStatus.approximate
     else:
         short = GradientStatus.where(solved.exhausted, GradientStatus.product_limit, GradientStatus.stagnated)
-        status = GradientStatus.where((residual <= GRACE * tolerance) | invisible, GradientStatus.solved, short)
+        status = GradientStatus.where(~doubtful | invisible, GradientStatus.solved, short)  # a NaN is judged below
         status = GradientStatus.where(solved.positive, status, GradientStatus.not_positive)
     status = GradientStatus.where(forward <= forward_tolerance, status, GradientStatus.not_a_fixed_point)
     status = GradientStatus.where(finite, status, GradientStatus.nonfinite)

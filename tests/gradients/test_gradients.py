@@ -7,13 +7,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax import lax
 from jax.flatten_util import ravel_pytree
 from problems import Affine, affine, direction_like, slds
 from tolerances import DTYPE, EPS, ravel
 
+from slds_core.chains.native import why_not
 from slds_core.fixed_point import coordinate_ascent
 from slds_core.fixed_point.status import name_of
-from slds_core.gradients import bicgstab, unrolled
+from slds_core.gradients import bicgstab, fisher_cg, unrolled
 from slds_core.models.slds import SLDS
 from slds_core.objectives.generic import elbo, linear
 from slds_core.objectives.notebook import notebook_objective
@@ -191,3 +193,34 @@ def test_wrong_arguments():
         unrolled(SLDS(), notebook_objective, parameters, start, sweeps=0)
     with pytest.raises(ValueError, match="max_products: expected at least 2, found 1"):
         bicgstab(SLDS(), notebook_objective, parameters, start, max_products=1)
+
+
+def test_an_objective_may_hold_a_loop():
+    """A cotangent of zero handed to a scan once failed in JAX; unrolled sweeps know nothing of the adjoint."""
+
+    def discounted(parameters, posterior):
+        def step(carry, entry):
+            cross_moment, mean = entry
+            carry = 0.1 * cross_moment @ carry + mean
+            return carry, carry
+
+        gaussian = posterior.gaussian
+        entries = gaussian.cross_moment, gaussian.mean[1:]
+        return jnp.sum(lax.scan(step, jnp.zeros_like(gaussian.mean[0]), entries, reverse=True)[1] ** 2)
+
+    parameters, start = slds(*SIZE)
+    state = infer(parameters, start).state
+    found = jax.jit(lambda p, x: fisher_cg(SLDS(), discounted, p, x, tolerance=1e-13))(parameters, state)
+    wanted = jax.jit(lambda p, x: unrolled(SLDS(), discounted, p, x, sweeps=MANY))(parameters, start).gradient
+    expected = ravel(wanted)
+    np.testing.assert_allclose(ravel(found.gradient), expected, rtol=0, atol=1e-9 * np.abs(expected).max())
+
+
+@pytest.mark.skipif(bool(why_not()), reason=why_not())
+def test_each_chain_is_linearised_once():
+    """The products' programs and the final pass linearise the same sweep: the compiled program must hold it once."""
+    parameters, start = slds(*SIZE)
+    program = jax.jit(lambda p, x: fisher_cg(SLDS("native"), OBJECTIVES["linear"], p, x))
+    text = program.lower(parameters, start).compile().as_text()
+    assert text.count('custom_call_target="slds_gaussian_linearise"') == 1
+    assert text.count('custom_call_target="slds_hmm_linearise"') == 1
