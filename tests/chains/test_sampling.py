@@ -39,6 +39,12 @@ def paths_of_noise(potentials, noise, backend):
     return chosen.sample(chosen.linearise(potentials)[2], noise)
 
 
+@partial(jax.jit, static_argnums=2)
+def states_of_shares(potentials, shares, backend):
+    chosen = HMM[backend]
+    return chosen.sample(chosen.linearise(potentials)[2], shares)
+
+
 @pytest.mark.parametrize(("backend", "time", "latent"), SIZES)
 def test_gaussian_paths_are_the_joint_gaussians(backend, time, latent):
     """Paths are affine in the noise: no noise leads to the mean, and unit noise to a root of the dense covariance. No statistics needed."""
@@ -128,9 +134,8 @@ def test_a_share_at_the_very_end_is_a_possible_state(backend):
     """Rounding can take the largest uniform number to the whole sum."""
     potentials = discrete_chain(3, 4, seed=3)
     forbidden = hmm.HMMPotentials(potentials.initial, potentials.transition, potentials.unary.at[:, 3].set(-jnp.inf))
-    residuals = HMM[backend].linearise(forbidden)[2]
-    assert np.all(np.asarray(HMM[backend].sample(residuals, jnp.ones((3, 1), DTYPE))) == 2)
-    assert np.all(np.asarray(HMM[backend].sample(residuals, jnp.zeros((3, 1), DTYPE))) == 0)
+    assert np.all(np.asarray(states_of_shares(forbidden, jnp.ones((3, 1), DTYPE), backend)) == 2)
+    assert np.all(np.asarray(states_of_shares(forbidden, jnp.zeros((3, 1), DTYPE), backend)) == 0)
 
 
 def test_no_steps_and_wrong_arguments():
