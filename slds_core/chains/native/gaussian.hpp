@@ -60,8 +60,9 @@ double smooth_gaussian(const GaussianChain<T>& in, const GaussianMoments<T>& out
   double twice = in.time * n * std::log(2 * M_PI);  // the log-partition, twice
   LogProduct determinant;
   for (int64_t t = 0; t < in.time; ++t) {
-    load_symmetric(s, conditional, in.quadratic + t * square);
-    update(s, conditional, from_past, [](auto& own, const auto& past) { own = past - own; });
+    load(s, conditional, in.quadratic + t * square);
+    symmetrise(s, conditional, conditional, T(-1));
+    update(s, conditional, from_past, [](auto& own, const auto& past) { own += past; });
     load_row(s, linear, in.linear + t * n);
     for (int v = 0; v < s.vectors(); ++v) row(linear, 0, 0)[v] += row(linear_from_past, 0, 0)[v];
     if (!invert(s, conditional, determinant)) {
@@ -107,7 +108,8 @@ double smooth_gaussian(const GaussianChain<T>& in, const GaussianMoments<T>& out
     store_with_outer(s, out.second_moment + t * square, covariance, mean, mean);
     std::memcpy(out.mean + t * n, mean, n * sizeof(T));
     if (kept.wanted()) {
-      store_transposed(s, kept.gain + t * square, gain_transposed);
+      transpose(s, cross, gain_transposed);
+      store(s, kept.gain + t * square, cross);
       store(s, kept.covariance + t * square, covariance);
     }
   }
@@ -122,8 +124,9 @@ struct GaussianLinearisation {
 
 // The change of the moments along `direction`.
 //
-// Forward, the changes of the filtered precisions `d_filtered` and linear terms `pull` are left in the arrays that the
-// results will take; backward, each step reads them before it overwrites them. No memory grows with time.
+// Forward, what the way back needs is left in the arrays that the results will take: the changes of the filtered precisions dΛ, of the
+// linear terms `pull`, and `turned` = dC - dΛ G, which V turns into the gain's change. Backward, each step reads them before it
+// overwrites them. No memory grows with time.
 template <class T, class S>
 void differentiate_gaussian(const GaussianLinearisation<T>& at, const GaussianChain<T>& direction,
                             const GaussianMoments<T>& out) {
@@ -133,16 +136,17 @@ void differentiate_gaussian(const GaussianLinearisation<T>& at, const GaussianCh
   const size_t matrix = static_cast<size_t>(n) * stride;
   Scratch<T> memory(9 * matrix + 8 * stride);
   T *d_filtered = memory.take(matrix), *gain = memory.take(matrix), *d_cross = memory.take(matrix);
-  T *twist = memory.take(matrix), *conditional = memory.take(matrix), *covariance = memory.take(matrix);
+  T *turned = memory.take(matrix), *conditional = memory.take(matrix), *covariance = memory.take(matrix);
   T *d_covariance = memory.take(matrix), *d_between = memory.take(matrix), *work = memory.take(matrix);
   T *offset = memory.take(stride), *pull = memory.take(stride), *carried = memory.take(stride);
   T *mean = memory.take(stride), *next_mean = memory.take(stride), *d_mean = memory.take(stride);
   T *next_d_mean = memory.take(stride), *minus = memory.take(stride);
 
-  // work: the change handed on from the past
+  // work: what the past hands on, Y = Gᵀ (dC - ½ dΛ G), of which the filtered precision changes by -(Y + Yᵀ)
   for (int64_t t = 0; t < time; ++t) {
-    load_symmetric(s, d_filtered, direction.quadratic + t * square);
-    update(s, d_filtered, work, [](auto& own, const auto& past) { own = past - own; });
+    load(s, d_filtered, direction.quadratic + t * square);
+    update(s, d_filtered, work, [](auto& own, const auto& past) { own += past; });
+    symmetrise(s, d_filtered, d_filtered, T(-1));
     load_row(s, offset, at.offset + t * n);
     load_row(s, pull, direction.linear + t * n);
     for (int v = 0; v < s.vectors(); ++v) {
@@ -154,16 +158,19 @@ void differentiate_gaussian(const GaussianLinearisation<T>& at, const GaussianCh
     std::memcpy(out.mean + t * n, pull, n * sizeof(T));
     if (t + 1 == time) break;
 
-    // from_past changes by -(Y + Yᵀ) with Y = Gᵀ (dC - ½ dΛ G)
     load(s, gain, at.gain + t * square);
     load(s, d_cross, direction.cross + t * square);
-    multiply<Write::set>(s, twist, d_filtered, gain);
-    update(s, twist, d_cross, [](auto& turned, const auto& own) { turned = own - T(0.5) * turned; });
-    multiply<Write::set, true>(s, d_between, gain, twist);
-    negative_symmetric(s, work, d_between);
     std::memset(carried, 0, stride * sizeof(T));
     apply_transposed(s, carried, d_cross, offset);
     apply_transposed(s, carried, gain, pull);
+    multiply<Write::set>(s, turned, d_filtered, gain);
+    update(s, turned, d_cross, [](auto& product, auto& own) {
+      const auto half = own - T(0.5) * product;
+      product = own - product;
+      own = half;
+    });
+    store(s, out.cross_moment + t * square, turned);
+    multiply<Write::set, true>(s, work, gain, d_cross);
   }
 
   for (int64_t t = time - 1; t >= 0; --t) {
@@ -180,33 +187,28 @@ void differentiate_gaussian(const GaussianLinearisation<T>& at, const GaussianCh
       multiply<Write::subtract>(s, d_covariance, work, conditional);
     } else {
       load(s, gain, at.gain + t * square);
-      load(s, d_cross, direction.cross + t * square);
+      load(s, turned, out.cross_moment + t * square);
       load(s, covariance, at.covariance + (t + 1) * square);
-      T *d_gain = twist, *half = d_cross;
-      multiply<Write::set>(s, d_gain, conditional, d_cross);
-      multiply<Write::subtract>(s, d_gain, work, gain);
+      T *d_gain = d_cross, *gain_transposed = turned, *half = covariance;
+      multiply<Write::set>(s, d_gain, conditional, turned);
+      transpose(s, gain_transposed, gain);
       multiply<Write::set>(s, d_between, gain, d_covariance);  // kept
-      // dΣ = -V dΛ V + X Gᵀ + G Xᵀ, where X = dG Σ' + ½ G dΣ'
-      update(s, half, d_between, [](auto& part, const auto& kept) { part = T(0.5) * kept; });
       multiply<Write::set>(s, d_filtered, d_gain, covariance);  // shifted
-      update(s, half, d_filtered, [](auto& part, const auto& shifted) { part += shifted; });
-      update(s, d_between, d_filtered, [](auto& part, const auto& shifted) { part += shifted; });
+      // dΣ = X + Xᵀ, where X = (dG Σ' + ½ G dΣ') Gᵀ - ½ V dΛ V
+      update(s, half, d_filtered, [](auto& sum, const auto& shifted) { sum = shifted; });
+      update(s, half, d_between, [](auto& sum, const auto& kept) { sum += T(0.5) * kept; });
+      update(s, d_between, d_filtered, [](auto& kept, const auto& shifted) { kept += shifted; });
+      update(s, work, work, [](auto& own, const auto&) { own *= T(0.5); });
+      multiply<Write::set>(s, d_covariance, half, gain_transposed);
+      multiply<Write::subtract>(s, d_covariance, work, conditional);
+      symmetrise(s, d_covariance, d_covariance, T(1));
       // d_mean += dG m' + G dm'
       for (int i = 0; i < n; ++i) {
         T sum = d_mean[i];
-        for (int j = 0; j < n; ++j)
-          sum += d_gain[i * stride + j] * next_mean[j] + gain[i * stride + j] * next_d_mean[j];
+        for (int j = 0; j < n; ++j) sum += d_gain[i * stride + j] * next_mean[j];
         d_mean[i] = sum;
       }
-      T *gain_transposed = covariance, *product = d_gain;
-      for (int i = 0; i < n; ++i)
-        for (int j = 0; j < n; ++j) gain_transposed[i * stride + j] = gain[j * stride + i];
-      multiply<Write::set>(s, product, half, gain_transposed);
-      clear(s, d_covariance);
-      multiply<Write::subtract>(s, d_covariance, work, conditional);
-      for (int i = 0; i < n; ++i)
-        for (int j = 0; j < n; ++j)
-          d_covariance[i * stride + j] += product[i * stride + j] + product[j * stride + i];
+      apply_transposed(s, d_mean, gain_transposed, next_d_mean);
       store_with_outer(s, out.cross_moment + t * square, d_between, d_mean, next_mean, mean, next_d_mean);
     }
     store_with_outer(s, out.second_moment + t * square, d_covariance, d_mean, mean, mean, d_mean);

@@ -109,11 +109,6 @@ template <class T, class S>
 inline void store(const S& s, T* array, const T* matrix) {
   for (int i = 0; i < s.size(); ++i) std::memcpy(array + i * s.size(), matrix + i * s.stride(), s.size() * sizeof(T));
 }
-template <class T, class S>
-inline void store_transposed(const S& s, T* array, const T* matrix) {
-  for (int i = 0; i < s.size(); ++i)
-    for (int j = 0; j < s.size(); ++j) array[i * s.size() + j] = matrix[j * s.stride() + i];
-}
 
 template <class T, class S>
 inline void load_transposed(const S& s, T* matrix, const T* array) {
@@ -121,37 +116,118 @@ inline void load_transposed(const S& s, T* matrix, const T* array) {
     for (int j = 0; j < s.size(); ++j) matrix[j * s.stride() + i] = array[i * s.size() + j];
 }
 
-// array + arrayᵀ: twice the symmetric part, since only that of a quadratic potential matters.
-template <class T, class S>
-inline void load_symmetric(const S& s, T* matrix, const T* array) {
-  for (int i = 0; i < s.size(); ++i)
-    for (int j = 0; j < s.size(); ++j) matrix[i * s.stride() + j] = array[i * s.size() + j] + array[j * s.size() + i];
+// One row of an array, `f(v)` its vectors.
+template <class T, class S, class F>
+inline void store_row(const S& s, T* array, const F& f) {
+  const int whole = s.size() / kLanes<T>;
+  for (int v = 0; v < whole; ++v) {
+    const Vector<T> vector = f(v);
+    std::memcpy(array + v * kLanes<T>, &vector, sizeof(vector));
+  }
+  if (whole == s.vectors()) return;
+  const Vector<T> vector = f(whole);
+  std::memcpy(array + whole * kLanes<T>, &vector, (s.size() - whole * kLanes<T>) * sizeof(T));
 }
 
 // array = matrix + x yᵀ, and array = matrix + x yᵀ + u vᵀ.
 template <class T, class S>
 inline void store_with_outer(const S& s, T* array, const T* matrix, const T* x, const T* y) {
   for (int i = 0; i < s.size(); ++i)
-    for (int j = 0; j < s.size(); ++j) array[i * s.size() + j] = matrix[i * s.stride() + j] + x[i] * y[j];
+    store_row(s, array + i * s.size(), [&](int v) { return row(matrix, s.stride(), i)[v] + x[i] * row(y, 0, 0)[v]; });
 }
 template <class T, class S>
 inline void store_with_outer(const S& s, T* array, const T* matrix, const T* x, const T* y, const T* u, const T* v) {
   for (int i = 0; i < s.size(); ++i)
-    for (int j = 0; j < s.size(); ++j)
-      array[i * s.size() + j] = matrix[i * s.stride() + j] + x[i] * y[j] + u[i] * v[j];
+    store_row(s, array + i * s.size(), [&](int c) {
+      return row(matrix, s.stride(), i)[c] + x[i] * row(y, 0, 0)[c] + u[i] * row(v, 0, 0)[c];
+    });
+}
+
+// Transposes, block by block in registers, for the same reason. A block has as many rows as a vector has lanes.
+
+template <class T>
+inline void transpose(Vector<T>* block) {
+#if defined(__AVX2__)
+  if constexpr (sizeof(T) == 8) {
+    const auto a = (__m256d)block[0], b = (__m256d)block[1], c = (__m256d)block[2], d = (__m256d)block[3];
+    const auto even = _mm256_unpacklo_pd(a, b), odd = _mm256_unpackhi_pd(a, b);
+    const auto even_below = _mm256_unpacklo_pd(c, d), odd_below = _mm256_unpackhi_pd(c, d);
+    block[0] = (Vector<T>)_mm256_permute2f128_pd(even, even_below, 0x20);
+    block[1] = (Vector<T>)_mm256_permute2f128_pd(odd, odd_below, 0x20);
+    block[2] = (Vector<T>)_mm256_permute2f128_pd(even, even_below, 0x31);
+    block[3] = (Vector<T>)_mm256_permute2f128_pd(odd, odd_below, 0x31);
+  } else {
+    __m256 pairs[8], fours[8];
+    for (int i = 0; i < 8; i += 2) {
+      pairs[i] = _mm256_unpacklo_ps((__m256)block[i], (__m256)block[i + 1]);
+      pairs[i + 1] = _mm256_unpackhi_ps((__m256)block[i], (__m256)block[i + 1]);
+    }
+    for (int i = 0; i < 8; i += 4)
+      for (int half = 0; half < 2; ++half) {
+        fours[i + 2 * half] = _mm256_shuffle_ps(pairs[i + half], pairs[i + 2 + half], 0x44);
+        fours[i + 2 * half + 1] = _mm256_shuffle_ps(pairs[i + half], pairs[i + 2 + half], 0xee);
+      }
+    for (int i = 0; i < 4; ++i) {
+      block[i] = (Vector<T>)_mm256_permute2f128_ps(fours[i], fours[i + 4], 0x20);
+      block[i + 4] = (Vector<T>)_mm256_permute2f128_ps(fours[i], fours[i + 4], 0x31);
+    }
+  }
+#else
+  for (int i = 0; i < kLanes<T>; ++i)
+    for (int j = 0; j < i; ++j) {
+      const T kept = block[i][j];
+      block[i][j] = block[j][i], block[j][i] = kept;
+    }
+#endif
+}
+
+// Block (i, j) of a matrix; rows that the matrix does not have are zero.
+template <class T, class S>
+inline void load_block(const S& s, Vector<T>* block, const T* matrix, int i, int j) {
+  for (int r = 0; r < kLanes<T>; ++r) {
+    const int at = i * kLanes<T> + r;
+    block[r] = at < s.size() ? row(matrix, s.stride(), at)[j] : Vector<T>{};
+  }
+}
+template <class T, class S>
+inline void store_block(const S& s, T* matrix, const Vector<T>* block, int i, int j) {
+  for (int r = 0; r < kLanes<T> && i * kLanes<T> + r < s.size(); ++r) row(matrix, s.stride(), i * kLanes<T> + r)[j] = block[r];
+}
+
+// out = aᵀ. `out` must not be a.
+template <class T, class S>
+inline void transpose(const S& s, T* out, const T* a) {
+  for (int i = 0; i < s.vectors(); ++i)
+    for (int j = 0; j < s.vectors(); ++j) {
+      Vector<T> block[kLanes<T>];
+      load_block(s, block, a, i, j);
+      transpose<T>(block);
+      store_block(s, out, block, j, i);
+    }
+}
+
+// out = sign (a + aᵀ). `out` may be a.
+template <class T, class S>
+inline void symmetrise(const S& s, T* out, const T* a, T sign) {
+  for (int i = 0; i < s.vectors(); ++i)
+    for (int j = 0; j <= i; ++j) {
+      Vector<T> lower[kLanes<T>], upper[kLanes<T>], turned[kLanes<T>];
+      load_block(s, lower, a, i, j);
+      load_block(s, upper, a, j, i);
+      std::memcpy(turned, upper, sizeof(turned));
+      transpose<T>(turned);
+      for (int r = 0; r < kLanes<T>; ++r) turned[r] = sign * (turned[r] + lower[r]);
+      store_block(s, out, turned, i, j);
+      if (i == j) continue;
+      transpose<T>(turned);
+      store_block(s, out, turned, j, i);
+    }
 }
 
 // Calls `f(vector of out, vector of a)` for all vectors of two matrices.
-template <class T, class S, class F>
-inline void update(const S& s, T* out, const T* a, const F& f) {
+template <class T, class A, class S, class F>
+inline void update(const S& s, T* out, A* a, const F& f) {
   for (int v = 0; v < s.size() * s.vectors(); ++v) f(row(out, 0, 0)[v], row(a, 0, 0)[v]);
-}
-
-// out = -(a + aᵀ)
-template <class T, class S>
-inline void negative_symmetric(const S& s, T* out, const T* a) {
-  for (int i = 0; i < s.size(); ++i)
-    for (int j = 0; j < s.size(); ++j) out[i * s.stride() + j] = -(a[i * s.stride() + j] + a[j * s.stride() + i]);
 }
 
 template <class T, class S>
