@@ -55,11 +55,13 @@ void hmm(int64_t time, int n, bool varying, Kind kind) {
   if (kind == Kind::indefinite)
     for (T& number : unary) number *= 1000;
   Numbers<T> first(n), pairs(moves), marginals(all), filtered(all), predicted((time - 1) * n);
+  Numbers<T> probability(all), reciprocal((time - 1) * n);
   const HMMChain<T> chain{time, n, varying, initial.data(), transition.data(), unary.data()};
-  smooth_hmm<T, S>(chain, {first.data(), pairs.data(), marginals.data()}, nullptr, nullptr);
-  smooth_hmm<T, S>(chain, {first.data(), pairs.data(), marginals.data()}, filtered.data(), predicted.data());
+  smooth_hmm<T, S>(chain, {first.data(), pairs.data(), marginals.data()}, {});
+  smooth_hmm<T, S>(chain, {first.data(), pairs.data(), marginals.data()},
+                   {filtered.data(), predicted.data(), probability.data(), reciprocal.data()});
   Numbers<T> d_first(n), d_pairs(moves), d_marginals(all);
-  differentiate_hmm<T, S>({transition.data(), filtered.data(), predicted.data(), marginals.data()}, chain,
+  differentiate_hmm<T, S>({transition.data(), filtered.data(), predicted.data(), marginals.data(), probability.data(), reciprocal.data()}, chain,
                           {d_first.data(), d_pairs.data(), d_marginals.data()});
   Numbers<T> shares(3 * time, T(0.5));
   shares.front() = T(1);

@@ -97,7 +97,8 @@ def numbers(*shape, dtype=DTYPE):
         ("slds_gaussian_smooth", ((), (2, 2, 2), (1, 2, 2), (2,)), ((2, 2, 2), (1, 2, 2), (2,)), "linear: expected"),
         ("slds_gaussian_smooth", ((9,), (2, 2, 2), (1, 2, 2), (2, 2)), ((2, 2, 2), (1, 2, 2), (2, 2)), "log_partition: exp"),
         ("slds_hmm_smooth", ((), (2,), (2, 2), (3, 2)), ((2,), (3, 3), (3, 2)), "transition: expected"),
-        ("slds_hmm_linearise", ((), (2,), (2, 2), (3, 2), (3, 2), (3, 2)), ((2,), (2, 2), (3, 2)), "predicted: expected"),
+        ("slds_hmm_linearise", ((), (2,), (2, 2), *4 * [(3, 2)], (2, 2)), ((2,), (2, 2), (3, 2)), "predicted: expected"),
+        ("slds_hmm_linearise", ((), (2,), (2, 2), (3, 2), (3, 2), *3 * [(2, 2)]), ((2,), (2, 2), (3, 2)), "probability: expected"),
     ],
 )  # fmt: skip
 def test_hostile_shapes_are_refused(target, results, arguments, message):

@@ -6,6 +6,7 @@ are those of ``scan``.
 
 from functools import partial
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -17,6 +18,14 @@ from slds_core.chains.native import call
 from slds_core.chains.packing import Lengths, owners, starts, total
 
 
+class NativeResiduals(eqx.Module):
+    """What the Fisher product needs: the logarithms, and what would cost exponentials in each product."""
+
+    logs: HMMResiduals
+    probability: Float[Array, "time state"]  # of the filtered states, φ
+    reciprocal: Float[Array, "transition state"]  # 1 / s; -1 first in steps that need the logarithms (hmm.hpp)
+
+
 def smooth(potentials: HMMPotentials, lengths: Lengths = ()):
     """Returns log-partition and expected statistics; stores nothing for the Fisher product."""
     log_partition, *moments = _call("slds_hmm_smooth", lengths, _moments(potentials, lengths), *_arrays(potentials))
@@ -25,19 +34,21 @@ def smooth(potentials: HMMPotentials, lengths: Lengths = ()):
 
 def linearise(potentials: HMMPotentials, lengths: Lengths = ()):
     """Returns log-partition, expected statistics and the residuals for ``fisher_product``."""
-    return _linearise(lengths, potentials)
+    log_partition, statistics, logs, probabilities = _linearise(lengths, potentials)
+    return log_partition, statistics, NativeResiduals(logs, *jax.lax.stop_gradient(probabilities))
 
 
-def fisher_product(residuals: HMMResiduals, direction: HMMPotentials, lengths: Lengths = ()) -> HMMStatistics:
+def fisher_product(residuals: NativeResiduals, direction: HMMPotentials, lengths: Lengths = ()) -> HMMStatistics:
     """Returns the derivative of the expected statistics along ``direction``; linear and symmetric in it."""
     return _fisher_product(lengths, residuals, direction)
 
 
-def sample(residuals: HMMResiduals, shares: Float[Array, "time draw"]) -> Int[Array, "time draw"]:
+def sample(residuals: NativeResiduals, shares: Float[Array, "time draw"]) -> Int[Array, "time draw"]:
     """Returns the paths that uniform shares of the conditional probabilities lead to."""
-    varying = residuals.transition.ndim == 3
+    logs = residuals.logs
+    varying = logs.transition.ndim == 3
     shape = jax.ShapeDtypeStruct(shares.shape, jnp.int32)
-    arguments = jax.lax.stop_gradient((residuals.transition, residuals.filtered, shares))
+    arguments = jax.lax.stop_gradient((logs.transition, logs.filtered, shares))
     (paths,) = call("slds_hmm_sample", [shape], *arguments, varying=varying)
     return paths
 
@@ -46,18 +57,20 @@ def sample(residuals: HMMResiduals, shares: Float[Array, "time draw"]) -> Int[Ar
 def _linearise(lengths: Lengths, potentials: HMMPotentials):
     time, state = potentials.unary.shape
     moments = _moments(potentials, lengths)
-    predictions = sum(max(length - 1, 0) for length in lengths or (time,))
-    shapes = *moments, moments[-1], jax.ShapeDtypeStruct((predictions, state), potentials.unary.dtype)
-    log_partition, first, pairs, marginals, filtered, predicted = _call(
-        "slds_hmm_linearise", lengths, shapes, *_arrays(potentials)
+    transitions = sum(max(length - 1, 0) for length in lengths or (time,))
+    kept = moments[-1], jax.ShapeDtypeStruct((transitions, state), potentials.unary.dtype)
+    log_partition, first, pairs, marginals, filtered, predicted, *probabilities = _call(
+        "slds_hmm_linearise", lengths, (*moments, *kept, *kept), *_arrays(potentials)
     )
     statistics = HMMStatistics(first, pairs, marginals)
-    return log_partition, statistics, HMMResiduals(potentials.transition, filtered, predicted, marginals)
+    logs = HMMResiduals(potentials.transition, filtered, predicted, marginals)
+    return log_partition, statistics, logs, tuple(probabilities)
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(0,))
-def _fisher_product(lengths: Lengths, residuals: HMMResiduals, direction: HMMPotentials):
-    kept = residuals.transition, residuals.filtered, residuals.predicted, residuals.marginals
+def _fisher_product(lengths: Lengths, residuals: NativeResiduals, direction: HMMPotentials):
+    logs = residuals.logs
+    kept = logs.transition, logs.filtered, logs.predicted, logs.marginals, residuals.probability, residuals.reciprocal
     return HMMStatistics(
         *_call("slds_hmm_fisher", lengths, _moments(direction, lengths)[1:], *kept, *_arrays(direction))
     )
@@ -74,21 +87,27 @@ def _linearise_jvp(lengths, primals, tangents):
         )
         return total(lengths, _by_step(lengths, potentials, own)), _apart(lengths, statistics), own
 
-    return jax.jvp(linearise, primals, tangents)
+    def with_probabilities(potentials):
+        log_partition, statistics, logs = linearise(potentials)
+        # a derivative is taken from the logarithms alone, so every step may be marked as needing them
+        return log_partition, statistics, logs, (jnp.exp(logs.filtered), jnp.full_like(logs.predicted, -1))
+
+    return jax.jvp(with_probabilities, primals, tangents)
 
 
 @_fisher_product.defjvp
 def _fisher_product_jvp(lengths, primals, tangents):
     def product(residuals, direction):
+        logs = residuals.logs
         if not lengths:
-            return scan.fisher_product(residuals, direction)
+            return scan.fisher_product(logs, direction)
         # between chains the next state depends on nothing: any potential of it alone, and its own prediction
         free = jnp.zeros_like(direction.initial)
         one = HMMResiduals(
-            _moves(lengths, free, residuals.transition),
-            residuals.filtered,
-            jnp.zeros_like(residuals.filtered[1:]).at[_within(lengths)].set(residuals.predicted),
-            residuals.marginals,
+            _moves(lengths, free, logs.transition),
+            logs.filtered,
+            jnp.zeros_like(logs.filtered[1:]).at[_within(lengths)].set(logs.predicted),
+            logs.marginals,
         )
         return _apart(lengths, scan.fisher_product(one, _as_one(lengths, direction)))
 

@@ -64,7 +64,7 @@ struct Chains {
 const Error kNoChain = Error::InvalidArgument(
     "unary: expected shape (…, time ≥ 1, state ≥ 1), lengths that add up to time, and transitions that do not vary beside lengths");
 
-// `kept`: filtered and predicted log-probabilities; or nothing.
+// `kept`: filtered and predicted log-probabilities, filtered probabilities and reciprocals; or nothing.
 Error smooth(ffi::ThreadPool pool, bool varying, Lengths lengths, AnyBuffer initial, AnyBuffer transition, AnyBuffer unary,
              AnyBuffer log_partition, AnyBuffer first, AnyBuffer pairs, AnyBuffer marginals,
              const std::vector<AnyBuffer>& kept) {
@@ -80,19 +80,23 @@ Error smooth(ffi::ThreadPool pool, bool varying, Lengths lengths, AnyBuffer init
   if (!kept.empty()) {
     check("filtered", kept[0], chains.all());
     check("predicted", kept[1], chains.predictions());
+    check("probability", kept[2], chains.all());
+    check("reciprocal", kept[3], chains.predictions());
   }
   if (check.failed()) return check.error();
 
   return for_each_chain(pool, unary.element_type(), chains.states, chains.places, [&](auto shape, const Place& place) {
     using T = typename decltype(shape)::Number;
     const auto moments = chains.moments<T>(place, first, pairs, marginals);
-    T* filtered = kept.empty() ? nullptr : chains.each<T>(kept[0], place);
-    T* predicted = kept.empty() ? nullptr : chains.prediction<T>(kept[1], place);
+    HMMResiduals<T> residuals{};
+    if (!kept.empty())
+      residuals = {chains.each<T>(kept[0], place), chains.prediction<T>(kept[1], place), chains.each<T>(kept[2], place),
+                   chains.prediction<T>(kept[3], place)};
     *part<T>(log_partition, place.number) =
         chains.nothing(place, moments)
             ? T(0)
             : static_cast<T>(smooth_hmm<T, decltype(shape)>(chains.chain<T>(place, initial, transition, unary), moments,
-                                                            filtered, predicted));
+                                                            residuals));
   });
 }
 
@@ -104,14 +108,15 @@ Error hmm_smooth(ffi::ThreadPool pool, bool varying, Lengths lengths, AnyBuffer 
 
 Error hmm_linearise(ffi::ThreadPool pool, bool varying, Lengths lengths, AnyBuffer initial, AnyBuffer transition, AnyBuffer unary,
                     Result<AnyBuffer> log_partition, Result<AnyBuffer> first, Result<AnyBuffer> pairs,
-                    Result<AnyBuffer> marginals, Result<AnyBuffer> filtered, Result<AnyBuffer> predicted) {
+                    Result<AnyBuffer> marginals, Result<AnyBuffer> filtered, Result<AnyBuffer> predicted,
+                    Result<AnyBuffer> probability, Result<AnyBuffer> reciprocal) {
   return smooth(pool, varying, lengths, initial, transition, unary, *log_partition, *first, *pairs, *marginals,
-                {*filtered, *predicted});
+                {*filtered, *predicted, *probability, *reciprocal});
 }
 
 Error hmm_fisher(ffi::ThreadPool pool, bool varying, Lengths lengths, AnyBuffer log_transition, AnyBuffer filtered, AnyBuffer predicted,
-                 AnyBuffer marginals, AnyBuffer initial, AnyBuffer transition, AnyBuffer unary,
-                 Result<AnyBuffer> d_first, Result<AnyBuffer> d_pairs, Result<AnyBuffer> d_marginals) {
+                 AnyBuffer marginals, AnyBuffer probability, AnyBuffer reciprocal, AnyBuffer initial, AnyBuffer transition,
+                 AnyBuffer unary, Result<AnyBuffer> d_first, Result<AnyBuffer> d_pairs, Result<AnyBuffer> d_marginals) {
   const Chains chains(unary, varying, lengths);
   if (!chains.fits()) return kNoChain;
   Check check(chains.shape.batch, unary.element_type());
@@ -119,6 +124,8 @@ Error hmm_fisher(ffi::ThreadPool pool, bool varying, Lengths lengths, AnyBuffer 
   check("residuals", filtered, chains.all());
   check("residuals", predicted, chains.predictions());
   check("residuals", marginals, chains.all());
+  check("residuals", probability, chains.all());
+  check("residuals", reciprocal, chains.predictions());
   check("initial", initial, chains.one());
   check("transition", transition, chains.moves());
   check("d_first", *d_first, chains.one());
@@ -131,7 +138,8 @@ Error hmm_fisher(ffi::ThreadPool pool, bool varying, Lengths lengths, AnyBuffer 
     const auto moments = chains.moments<T>(place, *d_first, *d_pairs, *d_marginals);
     if (chains.nothing(place, moments)) return;
     const HMMLinearisation<T> at{chains.move<T>(log_transition, place), chains.each<T>(filtered, place),
-                                 chains.prediction<T>(predicted, place), chains.each<T>(marginals, place)};
+                                 chains.prediction<T>(predicted, place), chains.each<T>(marginals, place),
+                                 chains.each<T>(probability, place), chains.prediction<T>(reciprocal, place)};
     differentiate_hmm<T, decltype(shape)>(at, chains.chain<T>(place, initial, transition, unary), moments);
   });
 }
@@ -190,6 +198,8 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(slds_hmm_linearise, slds::hmm_linearise,
                                   .Ret<Array>()
                                   .Ret<Array>()
                                   .Ret<Array>()
+                                  .Ret<Array>()
+                                  .Ret<Array>()
                                   .Ret<Array>());
 
 XLA_FFI_DEFINE_HANDLER_SYMBOL(slds_hmm_fisher, slds::hmm_fisher,
@@ -197,6 +207,8 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(slds_hmm_fisher, slds::hmm_fisher,
                                   .Ctx<xla::ffi::ThreadPool>()
                                   .Attr<bool>("varying")
                                   .Attr<Lengths>("lengths")
+                                  .Arg<Array>()
+                                  .Arg<Array>()
                                   .Arg<Array>()
                                   .Arg<Array>()
                                   .Arg<Array>()

@@ -29,6 +29,15 @@ struct HMMMoments {
   T *initial, *transition, *marginals;  // in the shapes of the chain's log-potentials
 };
 
+// What the Fisher product will need; null where it is not wanted. A first reciprocal of -1 marks a step whose conditionals do not
+// factorise, or would overflow: it takes W itself, from the logarithms.
+template <class T>
+struct HMMResiduals {
+  T *filtered, *predicted;      // log φ (time, K), and p (time - 1, K), the logarithms of s_j exp m_j
+  T *probability, *reciprocal;  // φ and 1 / s
+  bool wanted() const { return filtered; }
+};
+
 // Below this a prediction counts as lost: what underflowed on the way to it may be no longer negligible beside it.
 template <class T>
 constexpr T kLostPrediction = std::numeric_limits<T>::min() / std::numeric_limits<T>::epsilon() /
@@ -114,9 +123,9 @@ inline T normalise(int size, T* log_probability, T* probability) {
   return evidence;
 }
 
-// In logarithms: returns the log-partition; writes the moments, and f (time, K) and p (time - 1, K) for the Fisher product.
+// In logarithms: returns the log-partition; writes the moments and what the Fisher product will need.
 template <class T, class S>
-double smooth_hmm_in_logs(const HMMChain<T>& in, const HMMMoments<T>& out, T* filtered, T* predicted) {
+double smooth_hmm_in_logs(const HMMChain<T>& in, const HMMMoments<T>& out, const HMMResiduals<T>& kept) {
   const S s(in.states);
   const int n = s.size(), stride = s.stride();
   const int64_t square = static_cast<int64_t>(n) * n;
@@ -129,29 +138,32 @@ double smooth_hmm_in_logs(const HMMChain<T>& in, const HMMMoments<T>& out, T* fi
 
   double log_partition = 0;
   for (int64_t t = 0; t < in.time; ++t) {
-    T* f = filtered + t * n;
+    T* f = kept.filtered + t * n;
     if (t == 0) {
       for (int j = 0; j < n; ++j) f[j] = in.initial[j] + in.unary[j];
     } else {
       if (in.varying) transitions.set(in.transition + (t - 1) * square);
       std::memset(sum, 0, stride * sizeof(T));
       apply_transposed(s, sum, transitions.scaled(), probability);
-      T* p = predicted + (t - 1) * n;
+      T* p = kept.predicted + (t - 1) * n;
       for (int j = 0; j < n; ++j) {
         p[j] = sum[j] > kLostPrediction<T> ? std::log(sum[j]) + transitions.largest(j)
                                            : log_sum_exp(n, f - n, transitions.log() + j, n);
         f[j] = p[j] + in.unary[t * n + j];
       }
+      T* r = kept.reciprocal + (t - 1) * n;
+      if (in.varying || !transitions.reciprocal(r, p)) r[0] = -1;
     }
     log_partition += normalise(n, f, probability);
     // where the marginals will be: the last step's are these, and the others are read again on the way back
     std::memcpy(out.marginals + t * n, probability, n * sizeof(T));
+    std::memcpy(kept.probability + t * n, probability, n * sizeof(T));
   }
 
   std::memcpy(marginals, probability, stride * sizeof(T));
   if (!in.varying) std::memset(out.transition, 0, square * sizeof(T));
   for (int64_t t = in.time - 2; t >= 0; --t) {
-    const T *f = filtered + t * n, *p = predicted + t * n;
+    const T *f = kept.filtered + t * n, *p = kept.predicted + t * n;
     std::memcpy(next, marginals, stride * sizeof(T));
     if (in.varying) transitions.set(in.transition + t * square);
     transitions.conditional(weights, f, p);
@@ -173,10 +185,10 @@ double smooth_hmm_in_logs(const HMMChain<T>& in, const HMMMoments<T>& out, T* fi
   return log_partition;
 }
 
-// In probabilities, for shared transitions: as `smooth_hmm_in_logs`, or returns NaN where a number would be lost. Null pointers for what
-// the Fisher product needs save its logarithms.
+// In probabilities, for shared transitions: as `smooth_hmm_in_logs`, or returns NaN where a number would be lost. What the Fisher product
+// needs may be null, which saves its logarithms.
 template <class T, class S>
-double smooth_hmm_in_probabilities(const HMMChain<T>& in, const HMMMoments<T>& out, T* filtered, T* predicted) {
+double smooth_hmm_in_probabilities(const HMMChain<T>& in, const HMMMoments<T>& out, const HMMResiduals<T>& kept) {
   const double lost = std::numeric_limits<double>::quiet_NaN();
   const S s(in.states);
   const int n = s.size(), stride = s.stride();
@@ -215,10 +227,14 @@ double smooth_hmm_in_probabilities(const HMMChain<T>& in, const HMMMoments<T>& o
     log_partition += largest;
     scales.multiply(scale);
     std::memcpy(out.marginals + t * n, phi, n * sizeof(T));
-    if (filtered)
-      for (int j = 0; j < n; ++j) filtered[t * n + j] = std::log(phi[j]);
-    if (predicted && t > 0)
-      for (int j = 0; j < n; ++j) predicted[(t - 1) * n + j] = std::log(sum[j]) + transitions.largest(j);
+    if (!kept.wanted()) continue;
+    std::memcpy(kept.probability + t * n, phi, n * sizeof(T));
+    for (int j = 0; j < n; ++j) kept.filtered[t * n + j] = std::log(phi[j]);
+    if (t == 0) continue;
+    for (int j = 0; j < n; ++j) {
+      kept.predicted[(t - 1) * n + j] = std::log(sum[j]) + transitions.largest(j);
+      kept.reciprocal[(t - 1) * n + j] = 1 / sum[j];
+    }
   }
 
   // `total` gathers Σ_t φ_i γ_j / s_j, which E_ij makes pair probabilities of in the end
@@ -239,44 +255,47 @@ double smooth_hmm_in_probabilities(const HMMChain<T>& in, const HMMMoments<T>& o
   return log_partition + scales.log();
 }
 
-// Returns the log-partition; writes the moments, and, unless null, f = log φ (time, K) and p (time - 1, K), the logarithms of s_j exp m_j.
+// Returns the log-partition; writes the moments, and, unless null, what the Fisher product will need.
 template <class T, class S>
-double smooth_hmm(const HMMChain<T>& in, const HMMMoments<T>& out, T* filtered, T* predicted) {
+double smooth_hmm(const HMMChain<T>& in, const HMMMoments<T>& out, HMMResiduals<T> kept) {
   if (!in.varying) {
-    const double log_partition = smooth_hmm_in_probabilities<T, S>(in, out, filtered, predicted);
+    const double log_partition = smooth_hmm_in_probabilities<T, S>(in, out, kept);
     if (!std::isnan(log_partition)) return log_partition;
   }
-  if (filtered) return smooth_hmm_in_logs<T, S>(in, out, filtered, predicted);
-  Scratch<T> memory(static_cast<size_t>(2 * in.time) * in.states);
-  filtered = memory.take(in.time * in.states);
-  return smooth_hmm_in_logs<T, S>(in, out, filtered, memory.take((in.time - 1) * in.states));
+  if (kept.wanted()) return smooth_hmm_in_logs<T, S>(in, out, kept);
+  const size_t all = static_cast<size_t>(in.time) * in.states;
+  Scratch<T> memory(4 * all);
+  kept = {memory.take(all), memory.take(all), memory.take(all), memory.take(all)};
+  return smooth_hmm_in_logs<T, S>(in, out, kept);
 }
 
 // What a finished smoothing left, for the Fisher product.
 template <class T>
 struct HMMLinearisation {
-  const T *transition, *filtered, *predicted, *marginals;
+  const T *transition, *filtered, *predicted, *marginals, *probability, *reciprocal;
 };
 
 // The change of the moments along `direction`.
 //
-// Forward, d_f are left where the changes of the marginals will be, and φ, r = exp(m - p) and d_p are kept for the way back. Steps
-// whose conditionals do not factorise, or would overflow, take W itself.
+// Forward, d_f are left where the changes of the marginals will be, and d_p are kept for the way back. Products with E_ij dA_ij are left
+// out where the transitions' direction is zero, as when a message alone changes.
 template <class T, class S>
 void differentiate_hmm(const HMMLinearisation<T>& at, const HMMChain<T>& direction, const HMMMoments<T>& out) {
   const S s(direction.states);
   const int n = s.size(), stride = s.stride();
   const int64_t time = direction.time, square = static_cast<int64_t>(n) * n;
   const size_t matrix = static_cast<size_t>(n) * stride, kept = static_cast<size_t>(time) * stride;
-  Scratch<T> memory(Transitions<T, S>::scratch(s) + 5 * matrix + 6 * stride + 3 * kept);
+  Scratch<T> memory(Transitions<T, S>::scratch(s) + 5 * matrix + 9 * stride + kept);
   Transitions<T, S> transitions(s, memory);
   T *weights = memory.take(matrix), *turned = memory.take(matrix), *turned_transposed = memory.take(matrix);
   T *total = memory.take(matrix), *turned_total = memory.take(matrix);
-  T *d_f = memory.take(stride), *pushed = memory.take(stride), *next_gamma = memory.take(stride);
-  T *d_gamma = memory.take(stride), *next_d_gamma = memory.take(stride), *sum = memory.take(stride);
-  T *phis = memory.take(kept), *rs = memory.take(kept), *d_ps = memory.take(kept);
+  T *phi = memory.take(stride), *r = memory.take(stride), *d_f = memory.take(stride), *pushed = memory.take(stride);
+  T *next_gamma = memory.take(stride), *d_gamma = memory.take(stride), *next_d_gamma = memory.take(stride);
+  T *gamma = memory.take(stride), *sum = memory.take(stride), *d_ps = memory.take(kept);
+  bool turns = direction.varying;
   if (!direction.varying) {
     transitions.set(at.transition);
+    turns = std::any_of(direction.transition, direction.transition + square, [](T change) { return change != 0; });
     for (int i = 0; i < n; ++i)  // E_ij dA_ij
       for (int j = 0; j < n; ++j)
         turned[i * stride + j] = turned_transposed[j * stride + i] =
@@ -287,32 +306,31 @@ void differentiate_hmm(const HMMLinearisation<T>& at, const HMMChain<T>& directi
     transitions.conditional(weights, at.filtered + t * n, at.predicted + t * n);
     return direction.transition + (direction.varying ? t * square : 0);
   };
-  const auto factorises = [&](int64_t t) { return rs[t * stride] >= 0; };
+  const auto factorises = [&](int64_t t) { return at.reciprocal[t * n] >= 0; };
 
   for (int64_t t = 0; t < time; ++t) {
-    T *phi = phis + t * stride, *r = rs + t * stride, *d_p = d_ps + t * stride;
     // d_p, of the step that leads here; zero at the first
+    T* d_p = d_ps + std::max<int64_t>(t - 1, 0) * stride;
     if (t > 0) {
-      r -= stride, d_p -= stride;
-      if (direction.varying || !transitions.reciprocal(r, at.predicted + (t - 1) * n)) r[0] = -1;
       if (factorises(t - 1)) {
-        for (int i = 0; i < n; ++i) pushed[i] = (phi - stride)[i] * d_f[i];
+        for (int v = 0; v < s.vectors(); ++v) row(pushed, 0, 0)[v] = row(phi, 0, 0)[v] * row(d_f, 0, 0)[v];
+        load_row(s, r, at.reciprocal + (t - 1) * n);
         apply_transposed(s, d_p, transitions.scaled(), pushed);
-        apply_transposed(s, d_p, turned, phi - stride);
-        for (int j = 0; j < n; ++j) d_p[j] *= r[j];
+        if (turns) apply_transposed(s, d_p, turned, phi);
+        for (int v = 0; v < s.vectors(); ++v) row(d_p, 0, 0)[v] *= row(r, 0, 0)[v];
       } else {
         const T* d_transition = weigh(t - 1);
         for (int i = 0; i < n; ++i)
           for (int j = 0; j < n; ++j) d_p[j] += weights[i * stride + j] * (d_f[i] + d_transition[i * n + j]);
       }
     }
-    T mean = 0;
-    for (int j = 0; j < n; ++j) {
-      phi[j] = std::exp(at.filtered[t * n + j]);
-      d_f[j] = (t > 0 ? d_p[j] : direction.initial[j]) + direction.unary[t * n + j];
-      mean += phi[j] * d_f[j];
-    }
-    for (int j = 0; j < n; ++j) d_f[j] -= mean;
+    load_row(s, phi, at.probability + t * n);
+    load_row(s, d_f, direction.unary + t * n);
+    if (t == 0) load_row(s, sum, direction.initial);
+    const Vector<T>* own = row(t > 0 ? d_p : sum, 0, 0);
+    for (int v = 0; v < s.vectors(); ++v) row(d_f, 0, 0)[v] += own[v];
+    const T mean = dot(s, phi, d_f);
+    for (int v = 0; v < s.vectors(); ++v) row(d_f, 0, 0)[v] -= mean;
     std::memcpy(out.marginals + t * n, d_f, n * sizeof(T));
   }
 
@@ -320,24 +338,32 @@ void differentiate_hmm(const HMMLinearisation<T>& at, const HMMChain<T>& directi
   std::memcpy(out.marginals + (time - 1) * n, d_gamma, n * sizeof(T));
   if (!direction.varying) std::memset(out.transition, 0, square * sizeof(T));
   for (int64_t t = time - 2; t >= 0; --t) {
-    T *phi = phis + t * stride, *r = rs + t * stride, *d_p = d_ps + t * stride;
+    const T* d_p = d_ps + t * stride;
     std::memcpy(next_d_gamma, d_gamma, stride * sizeof(T));
     load_row(s, next_gamma, at.marginals + (t + 1) * n);
     load_row(s, d_f, out.marginals + t * n);
     // a pair probability W_ij γ_j changes by W_ij ((d_f_i + dA_ij - d_p_j) γ_j + dγ_j)
     if (factorises(t)) {
-      for (int j = 0; j < n; ++j) {
-        sum[j] = r[j] * (next_d_gamma[j] - d_p[j] * next_gamma[j]);
-        r[j] *= next_gamma[j];
-        pushed[j] = phi[j] * d_f[j];
+      load_row(s, phi, at.probability + t * n);
+      load_row(s, r, at.reciprocal + t * n);
+      load_row(s, gamma, at.marginals + t * n);
+      for (int v = 0; v < s.vectors(); ++v) {
+        const Vector<T> share = row(r, 0, 0)[v], next = row(next_gamma, 0, 0)[v];
+        row(sum, 0, 0)[v] = share * (row(next_d_gamma, 0, 0)[v] - row(d_p, 0, 0)[v] * next);
+        row(r, 0, 0)[v] = share * next;
       }
       std::memset(d_gamma, 0, stride * sizeof(T));
       apply_transposed(s, d_gamma, transitions.scaled_transposed(), sum);
-      apply_transposed(s, d_gamma, turned_transposed, r);
-      for (int i = 0; i < n; ++i) d_gamma[i] = phi[i] * d_gamma[i] + d_f[i] * at.marginals[t * n + i];
       add_outer(s, total, phi, sum);
+      if (turns) {
+        apply_transposed(s, d_gamma, turned_transposed, r);
+        add_outer(s, turned_total, phi, r);
+      }
+      for (int v = 0; v < s.vectors(); ++v) {
+        row(pushed, 0, 0)[v] = row(phi, 0, 0)[v] * row(d_f, 0, 0)[v];
+        row(d_gamma, 0, 0)[v] = row(phi, 0, 0)[v] * row(d_gamma, 0, 0)[v] + row(d_f, 0, 0)[v] * row(gamma, 0, 0)[v];
+      }
       add_outer(s, total, pushed, r);
-      add_outer(s, turned_total, phi, r);
     } else {
       const T* d_transition = weigh(t);
       T* d_pairs = out.transition + (direction.varying ? t * square : 0);
