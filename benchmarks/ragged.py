@@ -1,14 +1,19 @@
-"""A thousand sequences of unequal lengths, beside as many steps in sequences of one length: a sweep, its linearisation, a gradient."""
+"""A thousand sequences of unequal lengths, beside as many steps in sequences of one length: a sweep, its linearisation, a gradient.
+
+Recognition potentials, and the gradient with respect to them, are padded to the longest sequence ("ragged"), or lie end to end too.
+"""
 
 import sys
+from functools import partial
 from typing import Any
 
+import equinox as eqx
 import jax
 import numpy as np
 from sweeps import programs
 from timing import compiled, ratio, summary, take_turns, write
 
-from slds_core.chains.packing import Lengths
+from slds_core.chains.packing import Lengths, pack
 from slds_core.fixed_point import coordinate_ascent
 from slds_core.models.random_slds import random_sequences
 from slds_core.models.slds import SLDSSequences
@@ -34,10 +39,17 @@ def spread() -> dict[str, Lengths]:
 def row(name: str, lengths: Lengths) -> dict[str, Any]:
     steps = sum(lengths)
     even = (steps // SEQUENCES,) * SEQUENCES
-    problems = {"ragged": SLDSSequences(lengths), "of one length": SLDSSequences(even)}
+    problems = {
+        "ragged": SLDSSequences(lengths),
+        "end to end": SLDSSequences(lengths, padded=False),
+        "of one length": SLDSSequences(even),
+    }
     calls, compile_seconds, products = {}, {}, {}
     for label, problem in problems.items():
         potentials, start = random_sequences(lengths=list(problem.lengths), latent=5, states=4)
+        if not problem.padded:
+            packed = jax.tree.map(partial(pack, problem.lengths), potentials.recognition)
+            potentials = eqx.tree_at(lambda p: p.recognition, potentials, packed)
         # a gradient takes as many products as at the fixed point only near it
         ascend = jax.jit(
             lambda p, s, problem=problem: coordinate_ascent(problem, p, s, max_sweeps=SWEEPS, tolerance=0.0)
@@ -55,8 +67,9 @@ def row(name: str, lengths: Lengths) -> dict[str, Any]:
         "microseconds_a_step": {key: summary(values, steps) for key, values in seconds.items()},
         "compile_seconds": compile_seconds,
         "products": products,
-        "ragged_over_one_length": {
-            stage: ratio(seconds[f"ragged, {stage}"], seconds[f"of one length, {stage}"]) for stage in STAGES
+        "over_one_length": {
+            label: {stage: ratio(seconds[f"{label}, {stage}"], seconds[f"of one length, {stage}"]) for stage in STAGES}
+            for label in ("ragged", "end to end")
         },
     }
     print(found, flush=True)

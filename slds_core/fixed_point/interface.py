@@ -27,6 +27,11 @@ class Field:
     long_name: str
     units: str = "1"
 
+    @property
+    def of_each_sequence(self) -> bool:
+        """Whether each sequence has a part of its own in the array: along an axis over sequences, or end to end with the others."""
+        return bool({"sequence", "packed_time", "packed_transition"}.intersection(self.dimensions))
+
 
 @dataclass(frozen=True)
 class Sequences:

@@ -15,8 +15,6 @@ from slds_core.fixed_point.interface import FixedPoint
 from slds_core.gradients.finite_difference import DirectionalDerivatives
 from slds_core.gradients.result import Gradient
 
-SEQUENCE = "sequence"
-
 Estimate = Gradient | DirectionalDerivatives
 
 
@@ -25,7 +23,7 @@ def by_sequence(
 ) -> Callable[[PyTree, PyTree], tuple[Estimate, PyTree | None]]:
     """Returns the estimator that gives, beside its estimate, the gradient of each sequence with respect to all parameters.
 
-    That gradient has a leading axis over sequences everywhere. It is ``None`` for a model of one sequence, and for finite
+    That gradient has a leading axis over sequences, but in arrays in which they lie end to end. It is ``None`` for a model of one sequence, and for finite
     differences, whose directions are those of the shared parameters.
 
     Args:
@@ -38,10 +36,10 @@ def by_sequence(
     fields = problem.parameter_fields()
 
     def copied(leaf, field):
-        return leaf if SEQUENCE in field.dimensions else jnp.broadcast_to(leaf, (sequences.count, *leaf.shape))
+        return leaf if field.of_each_sequence else jnp.broadcast_to(leaf, (sequences.count, *leaf.shape))
 
     def summed(leaf, field):
-        return leaf if SEQUENCE in field.dimensions else jnp.sum(leaf, axis=0)
+        return leaf if field.of_each_sequence else jnp.sum(leaf, axis=0)
 
     def estimate_both(parameters, state):
         found = estimate(jax.tree.map(copied, parameters, fields), state)

@@ -62,7 +62,7 @@ def read_lengths(path: Path) -> list[int] | None:
 def _read_sequences(dataset: xr.Dataset) -> tuple[SLDSPotentials, np.ndarray]:
     """Returns potentials and start of many sequences, each checked as one SLDS would be."""
     lengths = _lengths(dataset)
-    described = named_fields(fields.SEQUENCES)
+    described = named_fields(fields.PADDED)
     _check_names(dataset, [*described, _START, _LENGTH])
     arrays = [_values(dataset, name, field.dimensions) for name, field in described.items()]
     longest = dataset.sizes["time"]

@@ -2,12 +2,14 @@
 
 from functools import partial
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from tolerances import DTYPE
 
+from slds_core.chains.packing import pack
 from slds_core.fixed_point import coordinate_ascent, newton_cg
 from slds_core.models.random_slds import random_sequences
 from slds_core.models.slds import SLDSSequences, infer_in_rounds
@@ -68,6 +70,11 @@ def test_selected_sequences_are_those_alone():
     assert problem.lengths == (12, 7)
     whole, part = PROBLEM.posterior(parameters, start), problem.posterior(own, state)
     np.testing.assert_allclose(part.elbo, whole.elbo[np.array([0, 3])], rtol=100 * jnp.finfo(DTYPE).eps)
+    packed = jax.tree.map(lambda array: pack(LENGTHS, array), parameters.recognition)
+    end_to_end = SLDSSequences(LENGTHS, padded=False), eqx.tree_at(lambda p: p.recognition, parameters, packed)
+    problem, own, state = end_to_end[0].select(np.array([0, 3]), end_to_end[1], start)
+    assert problem == SLDSSequences((12, 7), padded=False)
+    np.testing.assert_allclose(problem.posterior(own, state).elbo, part.elbo, rtol=100 * jnp.finfo(DTYPE).eps)
 
 
 def test_bad_arguments():

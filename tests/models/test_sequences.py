@@ -25,6 +25,7 @@ from slds_core.plugins.objectives import NotebookObjective
 
 LENGTHS = (5, 1, 7, 5)
 PROBLEM = SLDSSequences(LENGTHS)
+END_TO_END = SLDSSequences(LENGTHS, padded=False)
 ULPS = 2000  # as for one sequence
 
 in_float64 = pytest.mark.skipif(jnp.float64 != DTYPE, reason="tolerances are those of float64")
@@ -101,20 +102,20 @@ def test_a_sweep_is_that_of_each_sequence_alone(backend, lengths):
 
 
 @cache
-def program():
+def program(problem=PROBLEM):
     """Two sweeps, and the gradients of three objectives through them: all that padding could leak into."""
-    goals = [elbo(PROBLEM), linear(PROBLEM, 1), NotebookObjective().objective(PROBLEM)]
+    goals = [elbo(problem), linear(problem, 1), NotebookObjective().objective(problem)]
 
     @jax.jit
     def run(parameters, start):
         def value(parameters, weights):
-            posterior = PROBLEM.posterior(parameters, PROBLEM.sweep(parameters, start))
+            posterior = problem.posterior(parameters, problem.sweep(parameters, start))
             values = jnp.stack([goal(parameters, posterior) for goal in goals])
             return values @ weights, (values, posterior)
 
         # random weights on the objectives: one backward pass for all three
         (_, kept), gradient = jax.value_and_grad(value, has_aux=True)(parameters, jnp.array([1.0, 0.3, -0.7], DTYPE))
-        return kept, gradient, change(PROBLEM.state(kept[1]), start), change_by_sequence(PROBLEM, kept[1].unary, start)
+        return kept, gradient, change(problem.state(kept[1]), start), change_by_sequence(problem, kept[1].unary, start)
 
     return run
 
@@ -135,6 +136,32 @@ def test_padding_changes_no_number_in_a_sweep_and_its_gradient(more, filling):
     for found, expected in zip(jax.tree.leaves((kept, gradient, *changes)), wanted, strict=True):
         np.testing.assert_array_equal(found, expected)  # bit for bit: the same arithmetic runs
         assert np.all(np.isfinite(found))
+
+
+def end_to_end(parameters):
+    packed = jax.tree.map(lambda array: pack(LENGTHS, array), parameters.recognition)
+    return eqx.tree_at(lambda p: p.recognition, parameters, packed)
+
+
+def test_recognition_potentials_end_to_end_change_no_number():
+    parameters, start = together()
+    kept, gradient, *changes = program()(parameters, start)
+    found = program(END_TO_END)(end_to_end(parameters), start)
+    assert_close(found, (kept, end_to_end(gradient), *changes), ulps=ULPS)
+
+
+@in_float64
+def test_gradients_by_sequence_leave_recognition_potentials_where_they_lie():
+    def estimate(problem):
+        goal = elbo(problem)
+        return jax.jit(by_sequence(problem, lambda p, x: unrolled(problem, goal, p, x, sweeps=3)))
+
+    parameters, start = together()
+    (whole, separate), (found, found_separate) = (
+        estimate(problem)(own, start) for problem, own in ((PROBLEM, parameters), (END_TO_END, end_to_end(parameters)))
+    )
+    assert_close(found.gradient, end_to_end(whole.gradient), ulps=ULPS)
+    assert_close(found_separate, end_to_end(separate), ulps=ULPS)
 
 
 def test_packing_is_its_own_inverse_and_adjoint():
@@ -276,6 +303,13 @@ def test_maps_over_batches():
 def test_wrong_lengths(lengths, complaint):
     with pytest.raises(ValueError, match=complaint):
         SLDSSequences(lengths).posterior(*together())
+
+
+def test_steps_that_do_not_add_up():
+    wanted = r"recognition.quadratic: expected \(packed_time, latent, latent_next\) with 18 steps of 4 sequences, found shape"
+    for parameters, shape in ((together()[0], r"\(4, 7, 2, 2\)"), (alone()[0][0], r"\(5, 2, 2\)")):
+        with pytest.raises(ValueError, match=f"{wanted} {shape}"):
+            END_TO_END.posterior(parameters, together()[1])
 
 
 def test_lengths_may_be_any_whole_numbers():

@@ -57,7 +57,7 @@ GAUSSIAN = GaussianStatistics(
     mean=_field(("time", *_LATENT), "expected z_t"),
 )
 
-SEQUENCES = eqx.tree_at(
+PADDED = eqx.tree_at(
     lambda fields: fields.recognition,
     PARAMETERS,
     jax.tree.map(
@@ -79,3 +79,6 @@ def packed(fields: Any) -> Any:
         return replace(field, dimensions=dimensions, long_name=f"{field.long_name}, sequence after sequence")
 
     return jax.tree.map(rename, fields)
+
+
+PACKED = eqx.tree_at(lambda fields: fields.recognition, PARAMETERS, packed(PARAMETERS.recognition))

@@ -1,11 +1,12 @@
 """Many sequences of unequal lengths under one switching linear dynamical system (SLDS), as one fixed point.
 
-Encoders hand over arrays padded to the longest sequence; all else is packed end to end, and all arithmetic costs what the sequences' own
-steps do. What the padded entries hold is never read: exact, gradients included.
+Encoders hand over arrays padded to the longest sequence, or end to end; all else is packed end to end, and all arithmetic costs what the
+sequences' own steps do. What padded entries hold is never read: exact, gradients included.
 """
 
 import operator
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 import equinox as eqx
@@ -45,12 +46,14 @@ def _lengths(lengths: Iterable[Any]) -> Lengths:
 class SLDSSequences(SLDSModel):
     """Mean field in many sequences at once. The state is all marginals ``μ_c``, sequence after sequence.
 
-    Recognition potentials have a leading axis over sequences and are padded, to the longest or beyond. Every other potential is
-    shared, or has a leading axis with one copy a sequence. Each sequence's part of the posterior is that of an ``SLDS`` on it alone.
+    Recognition potentials have a leading axis over sequences and are padded, to the longest or beyond; or they lie end to end, which spares
+    the padding's memory and its gradient of zeros. Every other potential is shared, or has a leading axis with one copy a sequence. Each
+    sequence's part of the posterior is that of an ``SLDS`` on it alone.
     """
 
     lengths: Lengths = eqx.field(static=True, converter=_lengths)  # time steps
     backend: Backend | None = eqx.field(static=True, default=None)
+    padded: bool = eqx.field(static=True, default=True)  # the recognition potentials; else end to end
 
     def __check_init__(self) -> None:
         if not self.lengths:
@@ -106,7 +109,7 @@ class SLDSSequences(SLDSModel):
         return {"elbo": posterior.elbo, "kl": posterior.kl}
 
     def parameter_fields(self) -> SLDSPotentials:
-        return fields.SEQUENCES
+        return fields.PADDED if self.padded else fields.PACKED
 
     def state_fields(self) -> Field:
         return fields.packed(fields.MARGINALS)
@@ -118,15 +121,20 @@ class SLDSSequences(SLDSModel):
         self, members: Int[np.ndarray, " member"], parameters: SLDSPotentials, state: Float[Array, "packed state"]
     ) -> tuple["SLDSSequences", SLDSPotentials, Float[Array, "own state"]]:
         """Returns the problem of some sequences, by ascending numbers, with their potentials and their part of the state."""
-        problem = SLDSSequences([self.lengths[member] for member in members], self.backend)
+        problem = SLDSSequences([self.lengths[member] for member in members], self.backend, self.padded)
         leaves, structure = jax.tree.flatten(parameters)
         axes = structure.flatten_up_to(self._axes(parameters))
         own = structure.unflatten(
             leaf if axis is None else jnp.asarray(leaf)[members] for leaf, axis in zip(leaves, axes, strict=True)
         )
-        cut = jax.tree.map(lambda padded: padded[:, : max(problem.lengths)], own.recognition)
-        kept = np.flatnonzero(np.isin(owners(self._transitions), members))
-        return problem, eqx.tree_at(lambda p: p.recognition, own, cut), jnp.asarray(state)[kept]
+
+        def within(lengths: Lengths) -> Int[np.ndarray, " kept"]:
+            return np.flatnonzero(np.isin(owners(lengths), members))
+
+        steps = (slice(None), slice(max(problem.lengths))) if self.padded else within(self.lengths)
+        cut = jax.tree.map(lambda array: jnp.asarray(array)[steps], own.recognition)
+        own_state = jnp.asarray(state)[within(self._transitions)]
+        return problem, eqx.tree_at(lambda p: p.recognition, own, cut), own_state
 
     def total(
         self, objective: Callable[..., Float[Array, ""]]
@@ -149,13 +157,11 @@ class SLDSSequences(SLDSModel):
                     unpack(between, posterior.discrete.marginals),
                 ),
             )
-            own = eqx.tree_at(
-                lambda p: p.recognition,
-                parameters,
-                jax.tree.map(lambda array: unpack(self.lengths, pack(self.lengths, array)), parameters.recognition),
-            )
+            recognition = jax.tree.map(partial(unpack, self.lengths), self._packed(parameters).recognition)
+            own = eqx.tree_at(lambda p: p.recognition, parameters, recognition)
+            axes = SLDSSequences(self.lengths)._axes(own)
             counts = jnp.asarray(between, posterior.elbo.dtype)
-            return jnp.sum(jax.vmap(objective, in_axes=(self._axes(parameters), 0, 0))(own, padded, counts))
+            return jnp.sum(jax.vmap(objective, in_axes=(axes, 0, 0))(own, padded, counts))
 
         return summed
 
@@ -165,6 +171,8 @@ class SLDSSequences(SLDSModel):
 
     def _packed(self, parameters: SLDSPotentials) -> SLDSPotentials:
         """Returns the potentials with the recognition potentials end to end."""
+        if not self.padded:
+            return parameters
         end_to_end = jax.tree.map(lambda padded: pack(self.lengths, padded), parameters.recognition)
         return eqx.tree_at(lambda p: p.recognition, parameters, end_to_end)
 
@@ -173,12 +181,17 @@ class SLDSSequences(SLDSModel):
         found = [
             self._axis(jax.tree_util.keystr(path, simple=True, separator="."), jnp.shape(array), field.dimensions)
             for (path, array), field in zip(
-                jax.tree_util.tree_leaves_with_path(parameters), jax.tree.leaves(fields.SEQUENCES), strict=True
+                jax.tree_util.tree_leaves_with_path(parameters), jax.tree.leaves(self.parameter_fields()), strict=True
             )
         ]
         return jax.tree.unflatten(jax.tree.structure(parameters), found)
 
     def _axis(self, name: str, shape: tuple[int, ...], dimensions: tuple[str, ...]) -> int | None:
+        if "packed_time" in dimensions:
+            if len(shape) != len(dimensions) or shape[0] != sum(self.lengths):
+                steps = f"{sum(self.lengths)} steps of {len(self.lengths)} sequences"
+                raise ValueError(f"{name}: expected ({', '.join(dimensions)}) with {steps}, found shape {shape}")
+            return None
         if "sequence" not in dimensions:
             if len(shape) == len(dimensions):
                 return None

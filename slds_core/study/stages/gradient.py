@@ -20,7 +20,6 @@ from slds_core.gradients import (
     by_sequence,
     certify,
 )
-from slds_core.gradients.by_sequence import SEQUENCE
 from slds_core.plugins import Declined, ObjectivePlugin
 from slds_core.study import registry, store
 from slds_core.study.errors import StudyError
@@ -39,6 +38,7 @@ from slds_core.study.timing import measure
 from slds_core.study.trees import named_fields, to_variables
 
 PREFIX = "gradient"
+_SEQUENCE = "sequence"
 _REPEATS = 5
 
 
@@ -166,10 +166,10 @@ def _sequence_variables(problem: FixedPoint, separate: Any) -> dict[str, xr.Vari
         return {}
     variables = sequence_variables(problem)
     for (name, field), leaf in zip(
-        named_fields(problem.parameter_fields(), f"{SEQUENCE}_{PREFIX}").items(), jax.tree.leaves(separate), strict=True
+        named_fields(problem.parameter_fields(), f"{_SEQUENCE}_{PREFIX}").items(), jax.tree.leaves(separate), strict=True
     ):
-        if SEQUENCE not in field.dimensions:
-            dimensions = (SEQUENCE, *field.dimensions)
+        if not field.of_each_sequence:
+            dimensions = (_SEQUENCE, *field.dimensions)
             variables[name] = store.variable(dimensions, leaf, f"{field.long_name}, each sequence's part", field.units)
     return variables
 
