@@ -38,8 +38,10 @@ def spread() -> dict[str, Lengths]:
 
 def stages(problem: SLDSSequences) -> dict[str, Any]:
     """Returns the programs. Sweeps are many, as in inference: new memory for each call would be much of a single one's time."""
-    sweep = problem.sweep
-    sweeps = lambda p, s: jax.lax.fori_loop(0, STAGES["sweeps"], lambda _, state: sweep(p, state), s)  # noqa: E731
+
+    def sweeps(potentials, start):
+        return jax.lax.fori_loop(0, STAGES["sweeps"], lambda _, state: problem.sweep(potentials, state), start)
+
     return programs(problem) | {"sweeps": sweeps}
 
 

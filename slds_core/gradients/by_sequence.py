@@ -23,8 +23,8 @@ def by_sequence(
 ) -> Callable[[PyTree, PyTree], tuple[Estimate, PyTree | None]]:
     """Returns the estimator that gives, beside its estimate, the gradient of each sequence with respect to all parameters.
 
-    That gradient has a leading axis over sequences, but in arrays in which they lie end to end. It is ``None`` for a model of one sequence, and for finite
-    differences, whose directions are those of the shared parameters.
+    That gradient has a leading axis over sequences, but in arrays in which they lie end to end. It is ``None`` for a model of
+    one sequence, and for finite differences, whose directions are those of the shared parameters.
 
     Args:
         problem: the model.

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from backends import NATIVE
 from problems import discrete_chain, gaussian_chain
-from tolerances import DTYPE
+from tolerances import DTYPE, assert_close
 
 from slds_core.chains import gaussian, hmm, native
 from slds_core.chains.native import build, library
@@ -80,6 +80,39 @@ def test_a_batch_is_each_chain_alone_to_the_last_bit(of):
         alone = jax.tree.leaves(smooth(chain))
         for found, wanted in zip(jax.tree.leaves(together), alone, strict=True):
             np.testing.assert_array_equal(found[number], wanted)
+
+
+@needs_kernels
+@pytest.mark.parametrize("exponent", [-1, 1])
+@pytest.mark.parametrize("latent", [1, 2, 5, 8, 13])
+def test_precisions_of_any_scale(latent, exponent):
+    """Two pivots are eliminated at once; where their minor would leave the range of numbers, one by one."""
+    scale = 2.0 ** (exponent * np.finfo(DTYPE).maxexp * 0.3125)  # its square is in range, that of a minor is not
+    chain = gaussian_chain(4, latent)
+    stretched = gaussian.GaussianPotentials(chain.quadratic * scale**2, chain.cross * scale**2, chain.linear * scale)
+    found, wanted = (gaussian.smooth(own, backend="native") for own in (stretched, chain))
+    square = found.statistics.second_moment * scale**2, found.statistics.cross_moment * scale**2
+    assert_close(square, (wanted.statistics.second_moment, wanted.statistics.cross_moment), ulps=200)
+    assert_close(found.statistics.mean * scale, wanted.statistics.mean, ulps=200)
+    nats = 4 * latent * np.log(scale)
+    assert_close(found.log_partition + nats, wanted.log_partition, ulps=200, scale=abs(nats) + 1)
+
+
+@needs_kernels
+@pytest.mark.parametrize("place", range(5))
+@pytest.mark.parametrize("value", [0.0, -1.0, np.nan])
+def test_each_pivot_is_looked_at(place, value):
+    """The leading minors are positive up to one that is ``value``."""
+    factor = np.tril(np.random.default_rng(0).normal(size=(5, 5)), -1) + np.eye(5)
+    middle = np.ones(5)
+    middle[place] = value
+    precision = factor @ np.diag(middle) @ factor.T if np.isfinite(value) else np.diag(middle)
+    if value == 0:
+        precision[place, place] -= 1e-3
+    quadratic = jnp.asarray(-0.5 * precision, DTYPE)[None]
+    chain = gaussian.GaussianPotentials(quadratic, jnp.zeros((0, 5, 5), DTYPE), jnp.ones((1, 5), DTYPE))
+    found = gaussian.smooth(chain, backend="native")
+    assert all(np.all(np.isnan(leaf)) for leaf in jax.tree.leaves(found))
 
 
 def numbers(*shape, dtype=DTYPE):

@@ -341,28 +341,66 @@ class LogProduct {
   double sum_ = 0, product_ = 1;
 };
 
-// Inverts a symmetric positive definite matrix in place, by one rank-one update a pivot (Gauss-Jordan; none needs to be searched for).
-// Returns false at the first pivot that is not positive.
+// Gauss-Jordan elimination of one pivot, or of two neighbours at once: half as many passes over the matrix, and half as many divisions
+// that wait for each other. The pivots' lanes hold the identity in their own rows and zero in the others before the update, set in registers.
+template <class T, class S>
+inline void eliminate(const S& s, T* matrix, int k, T inverse) {
+  const int n = s.size(), stride = s.stride(), at = k / kLanes<T>;
+  const auto here = lane_mask<T>(k % kLanes<T>);
+  Vector<T>* own = row(matrix, stride, k);
+  own[at] = here ? Vector<T>{} + 1 : own[at];
+  for (int v = 0; v < s.vectors(); ++v) own[v] *= inverse;
+  for (int i = 0; i < n; ++i) {
+    if (i == k) continue;
+    const T factor = matrix[i * stride + k];
+    Vector<T>* __restrict other = row(matrix, stride, i);
+    for (int v = 0; v < s.vectors(); ++v) other[v] = (v == at ? (here ? Vector<T>{} : other[v]) : other[v]) - factor * own[v];
+  }
+}
+
+// `k` is even, so both lanes are in one vector; `a`, `b`, `c` are the entries of the pivots' own inverse.
+template <class T, class S>
+inline void eliminate_two(const S& s, T* matrix, int k, T a, T b, T c) {
+  const int n = s.size(), stride = s.stride(), at = k / kLanes<T>;
+  const auto left = lane_mask<T>(k % kLanes<T>), right = lane_mask<T>(k % kLanes<T> + 1), both = left | right;
+  const Vector<T> zero{}, one = zero + 1;
+  Vector<T>*upper = row(matrix, stride, k), *lower = row(matrix, stride, k + 1);
+  upper[at] = left ? one : right ? zero : upper[at];
+  lower[at] = right ? one : left ? zero : lower[at];
+  for (int v = 0; v < s.vectors(); ++v) {
+    const Vector<T> first = upper[v], second = lower[v];
+    upper[v] = a * first + b * second;
+    lower[v] = b * first + c * second;
+  }
+  for (int i = 0; i < n; ++i) {
+    if (i == k || i == k + 1) continue;
+    const T first = matrix[i * stride + k], second = matrix[i * stride + k + 1];
+    Vector<T>* __restrict other = row(matrix, stride, i);
+    for (int v = 0; v < s.vectors(); ++v)
+      other[v] = (v == at ? (both ? zero : other[v]) : other[v]) - (first * upper[v] + second * lower[v]);
+  }
+}
+
+// Inverts a symmetric positive definite matrix in place; no pivot needs to be searched for. Returns false at the first that is not positive.
 template <class T, class S>
 inline bool invert(const S& s, T* matrix, LogProduct& determinant) {
   const int n = s.size(), stride = s.stride();
+  constexpr T least = std::numeric_limits<T>::min() / std::numeric_limits<T>::epsilon(), most = 1 / least;
   for (int k = 0; k < n; ++k) {
     const T pivot = matrix[k * stride + k];
     if (!(pivot > 0)) return false;
-    determinant.multiply(pivot);
-    const T inverse = 1 / pivot;
-    // the pivot's lane holds one in its own row and zero in the others before the update, set in registers
-    const int at = k / kLanes<T>;
-    const auto here = lane_mask<T>(k % kLanes<T>);
-    Vector<T>* own = row(matrix, stride, k);
-    own[at] = here ? Vector<T>{} + 1 : own[at];
-    for (int v = 0; v < s.vectors(); ++v) own[v] *= inverse;
-    for (int i = 0; i < n; ++i) {
-      if (i == k) continue;
-      const T factor = matrix[i * stride + k];
-      Vector<T>* __restrict other = row(matrix, stride, i);
-      for (int v = 0; v < s.vectors(); ++v) other[v] = (v == at ? (here ? Vector<T>{} : other[v]) : other[v]) - factor * own[v];
+    if (k % 2 == 0 && k + 1 < n) {
+      const T between = matrix[k * stride + k + 1], next = matrix[(k + 1) * stride + k + 1];
+      const T minor = pivot * next - between * between;
+      if (minor > least && minor < most) {  // else its sign may be rounding's, or it has left the range of numbers
+        const T inverse = 1 / minor;
+        determinant.multiply(minor);
+        eliminate_two(s, matrix, k++, inverse * next, -inverse * between, inverse * pivot);
+        continue;
+      }
     }
+    determinant.multiply(pivot);
+    eliminate(s, matrix, k, 1 / pivot);
   }
   return true;
 }

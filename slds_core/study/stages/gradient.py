@@ -166,7 +166,9 @@ def _sequence_variables(problem: FixedPoint, separate: Any) -> dict[str, xr.Vari
         return {}
     variables = sequence_variables(problem)
     for (name, field), leaf in zip(
-        named_fields(problem.parameter_fields(), f"{_SEQUENCE}_{PREFIX}").items(), jax.tree.leaves(separate), strict=True
+        named_fields(problem.parameter_fields(), f"{_SEQUENCE}_{PREFIX}").items(),
+        jax.tree.leaves(separate),
+        strict=True,
     ):
         if not field.of_each_sequence:
             dimensions = (_SEQUENCE, *field.dimensions)
