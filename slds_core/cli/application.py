@@ -2,8 +2,10 @@
 
 import os
 import sys
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -69,7 +71,7 @@ def execute(arguments: list[str]) -> int:
     debug = "--debug" in arguments[:1]  # known before the command line is read, since reading it may fail
     command = _command(arguments)
     try:
-        app(arguments, prog_name="slds")
+        _commands()(arguments, prog_name="slds")
     except SystemExit as ended:  # which is how Typer ends, well or not
         return ended.code if isinstance(ended.code, int) else 0
     except KeyboardInterrupt:
@@ -89,6 +91,11 @@ def execute(arguments: list[str]) -> int:
         )
         return 3
     return 0
+
+
+@cache  # making them of the functions' signatures takes as long as starting a job's arithmetic
+def _commands() -> Callable[..., Any]:
+    return typer.main.get_command(app)
 
 
 def _command(arguments: list[str]) -> str:
