@@ -4,7 +4,7 @@
 #include <random>
 #include <vector>
 
-#include "gaussian.hpp"
+#include "gaussian_fisher.hpp"
 #include "hmm.hpp"
 
 using namespace slds;
@@ -37,8 +37,11 @@ void gaussian(int64_t time, int n, Kind kind) {
   smooth_gaussian<T, S>(chain, moments, {});
   smooth_gaussian<T, S>(chain, moments, {gain.data(), conditional.data(), offset.data(), covariance.data()});
   Numbers<T> d_second(square), d_between(crosses), d_mean(vector);
-  differentiate_gaussian<T, S>({gain.data(), conditional.data(), offset.data(), mean.data(), covariance.data()}, chain,
-                               {d_second.data(), d_between.data(), d_mean.data()});
+  const GaussianFisherProduct<T, S> product({gain.data(), conditional.data(), offset.data(), mean.data(), covariance.data()}, chain,
+                                            {d_second.data(), d_between.data(), d_mean.data()});
+  product([](int64_t pieces, const auto& work) {
+    for (int64_t piece = 0; piece < pieces; ++piece) work(piece);
+  });
   Numbers<T> noise = draw<T>(generator, 3 * vector), paths(3 * vector);
   sample_gaussian<T, S>(time, n, 3, {gain.data(), conditional.data(), offset.data()}, noise.data(), paths.data());
 }
@@ -87,8 +90,18 @@ void sizes() {
   for (const int n : {2, 3, 7, 13, 33}) all<T, Dynamic<T>>(n);
 }
 
+// Long enough for four pieces.
+template <class T>
+void pieces() {
+  gaussian<T, Fixed<T, 8>>(900, 8, Kind::sound);
+  gaussian<T, Dynamic<T>>(900, 13, Kind::sound);
+  gaussian<T, Fixed<T, 8>>(900, 8, Kind::nan);
+}
+
 int main() {
   sizes<double>();
   sizes<float>();
+  pieces<double>();
+  pieces<float>();
   std::puts("clean");
 }

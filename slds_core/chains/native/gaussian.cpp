@@ -1,6 +1,7 @@
 // The Gaussian chain's kernels, as JAX calls them.
 #include "bindings.hpp"
 #include "gaussian.hpp"
+#include "gaussian_fisher.hpp"
 
 namespace slds {
 namespace {
@@ -108,8 +109,9 @@ Error gaussian_fisher(ffi::ThreadPool pool, Lengths lengths, AnyBuffer gain, Any
     const GaussianLinearisation<T> at{chains.square<T>(gain, place), chains.square<T>(conditional, place),
                                       chains.vector<T>(offset, place), chains.vector<T>(mean, place),
                                       chains.square<T>(covariance, place)};
-    differentiate_gaussian<T, decltype(shape)>(at, chains.chain<T>(place, quadratic, cross, linear),
-                                               chains.moments<T>(place, *d_second_moment, *d_cross_moment, *d_mean));
+    const GaussianFisherProduct<T, decltype(shape)> product(at, chains.chain<T>(place, quadratic, cross, linear),
+                                                            chains.moments<T>(place, *d_second_moment, *d_cross_moment, *d_mean));
+    product([&](int64_t pieces, const auto& work) { for_each(pool, pieces, work); });
   });
 }
 
