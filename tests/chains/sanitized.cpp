@@ -93,9 +93,9 @@ void sizes() {
 // Long enough for four pieces.
 template <class T>
 void pieces() {
-  gaussian<T, Fixed<T, 8>>(900, 8, Kind::sound);
+  gaussian<T, Fixed<T, 16>>(900, 16, Kind::sound);
   gaussian<T, Dynamic<T>>(900, 13, Kind::sound);
-  gaussian<T, Fixed<T, 8>>(900, 8, Kind::nan);
+  gaussian<T, Fixed<T, 16>>(900, 16, Kind::nan);
 }
 
 int main() {

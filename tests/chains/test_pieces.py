@@ -11,7 +11,7 @@ from tolerances import DTYPE, EPS, assert_close
 from slds_core.chains import gaussian
 from slds_core.chains.gaussian import GaussianPotentials, native, scan
 
-TIME, LATENT = 900, 8  # four pieces of 225 steps
+TIME, LATENT = 900, 16  # four pieces of 225 steps
 
 pytestmark = NATIVE.marks[0]
 
