@@ -86,6 +86,9 @@ def test_output_and_exit_code_are_those_of_a_process_of_its_own(workers):
         ["--version"],
         ["infer", "--nonsense"],
         ["--debug", "show", "nowhere.nc"],
+        ["show", os.fsdecode("ñ ".encode() + b"\xff.nc")],
+        ["show", ""],
+        [],
     ):
         shared = finish(workers, *arguments)
         alone = finish(workers, *arguments, SLDS_WORKERS="")

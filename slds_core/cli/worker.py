@@ -6,7 +6,6 @@ that is killed takes its worker with it, so that nothing goes on in the dark; th
 """
 
 import contextlib
-import json
 import os
 import shutil
 import socket
@@ -51,15 +50,15 @@ def _serve(connection: socket.socket, silence: int) -> int:
     """Runs one job, its output where the job's own would go, and returns its exit code."""
     connection.setblocking(True)
     size, streams, _, _ = socket.recv_fds(connection, 8, 2)
-    asked = json.loads(_received(connection, int.from_bytes(size, "big")))
+    folder, *arguments = map(os.fsdecode, _received(connection, int.from_bytes(size, "big")).split(b"\0"))
     done = threading.Event()
     threading.Thread(target=_end_with, args=(connection, done), daemon=True).start()
     for stream, descriptor in zip(streams, (1, 2), strict=True):
         os.dup2(stream, descriptor)
         os.close(stream)
-    os.chdir(asked["folder"])
+    os.chdir(folder)
     try:
-        return execute(asked["arguments"])
+        return execute(arguments)
     except BaseException:  # with --debug
         traceback.print_exc()
         return 1

@@ -42,10 +42,7 @@ def measure(function: Callable, *arguments: Any, repeats: int = 1, budget: float
         start = time.perf_counter()
         jax.block_until_ready(program(*arguments))
         runs.append(time.perf_counter() - start)
-    memory = program.memory_analysis()
-    return Measurement(
-        result, compile_seconds, known or bool(hits), runs, int(memory.temp_size_in_bytes) if memory else -1
-    )
+    return Measurement(result, compile_seconds, known or bool(hits), runs, program.temporary_bytes)
 
 
 @contextlib.contextmanager
