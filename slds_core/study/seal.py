@@ -23,7 +23,11 @@ def holds(path: Path) -> bool | None:
     Raises:
         OSError: the file cannot be read.
     """
-    contents = path.read_bytes()
+    return intact(path.read_bytes())
+
+
+def intact(contents: bytes) -> bool | None:
+    """Returns whether a file's contents are as they were sealed; ``None`` where they have no seal."""
     ending = contents[-_SIZE:]
     return ending == _ending(contents[:-_SIZE]) if ending.startswith(_MARK) else None
 

@@ -184,5 +184,23 @@ def test_incomplete(path):
     refused(path, "the file is incomplete; delete it and run again")
 
 
+def test_readers_share_nothing(path, dataset):
+    """Small files are taken apart once; whoever changes what was read changes it for itself."""
+    name = next(iter(dataset.data_vars))
+    first = store.read(path, "model")
+    first[name].values[...] = 0
+    first.attrs["model"] = "another"
+    again = store.read(path, "model")
+    np.testing.assert_array_equal(again[name], dataset[name])
+    assert "model" not in again.attrs
+
+
+@pytest.mark.parametrize("size", [3, 10**5])
+def test_a_file_written_anew_is_read_anew(path, size):
+    for value in (1.0, 2.0):
+        store.write(xr.Dataset({"x": store.variable("time", np.full(size, value), "x")}), path, "model", {"model": "m"})
+        np.testing.assert_array_equal(store.read(path, "model")["x"], np.full(size, value))
+
+
 def test_read_all_names_files_by_their_setting(path):
     assert list(store.read_all([path], "model")) == ["model"]
