@@ -10,10 +10,12 @@ from typing import Any
 from urllib.parse import quote
 
 from markupsafe import Markup, escape
+from matplotlib import rc_context
 from matplotlib.figure import Figure
 
 from slds_core.report.figures.canvas import styled
 from slds_core.report.figures.catalogue import FigureKind
+from slds_core.report.fonts import family
 from slds_core.report.svg import render_svg, to_element
 from slds_core.report.tables import to_csv
 from slds_core.study.errors import StudyError
@@ -39,7 +41,8 @@ class Picture:
 @styled  # which says how fonts are embedded
 def _pdf(figure: Figure) -> bytes:
     stream = io.BytesIO()
-    figure.savefig(stream, format="pdf", metadata={"CreationDate": None})
+    with rc_context({"font.sans-serif": family(figure)}):
+        figure.savefig(stream, format="pdf", metadata={"CreationDate": None})
     return stream.getvalue()
 
 

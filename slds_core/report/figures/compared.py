@@ -3,11 +3,13 @@
 from dataclasses import dataclass
 
 import numpy as np
+import xarray as xr
 
 from slds_core.report.load import ModelResults
 
 ALL = "all"
 FLOOR = 1e-16  # errors below rounding are drawn here
+_PRICES = ("products", "run_seconds", "temporary_bytes")
 
 
 @dataclass(frozen=True)
@@ -46,29 +48,25 @@ def estimates(results: ModelResults) -> list[Estimate]:
     first = reference(results)
     comparison = results.comparison
     assert comparison is not None
-    errors = comparison["relative_l2"].sel(reference=first, group=ALL)
+    names = [str(name) for name in comparison["estimator"].values]
+    unknown = np.full(len(names), np.nan)
+    errors = comparison["relative_l2"].sel(reference=first, group=ALL).values
+    certificates = comparison["certificate"].values if "certificate" in comparison else unknown
+    verdicts = comparison["verdict"].values if "verdict" in comparison else np.full(len(names), "")
     found = []
-    for name in (str(n) for n in comparison["estimator"].values if str(n) != first):
-        gradient = results.gradient.get(name)
-
-        def value(key: str, gradient=gradient) -> float:
-            if gradient is None or key not in gradient or not gradient[key].size:
-                return np.nan
-            return float(np.median(gradient[key].values))
-
-        memory = value("temporary_bytes")
-        found.append(
-            Estimate(
-                name,
-                str(comparison["verdict"].sel(estimator=name).item()) if "verdict" in comparison else "",
-                float(errors.sel(estimator=name)),
-                float(comparison["certificate"].sel(estimator=name)) if "certificate" in comparison else np.nan,
-                value("products"),
-                value("run_seconds"),
-                memory / 2**20 if memory >= 0 else np.nan,
-            )
-        )
+    for name, verdict, error, certificate in zip(names, verdicts, errors, certificates, strict=True):
+        if name == first:
+            continue
+        products, seconds, size = (_median(results.gradient.get(name), key) for key in _PRICES)
+        mebibytes = size / 2**20 if size >= 0 else np.nan
+        found.append(Estimate(name, str(verdict), float(error), float(certificate), products, seconds, mebibytes))
     return found
+
+
+def _median(gradient: xr.Dataset | None, key: str) -> float:
+    """Returns the median of a gradient's variable; NaN where it is not there."""
+    known = gradient is not None and key in gradient.variables and gradient.variables[key].size
+    return float(np.median(gradient.variables[key].values)) if known and gradient is not None else np.nan
 
 
 def pareto(prices: list[float], errors: list[float]) -> list[bool]:
