@@ -141,12 +141,18 @@ def identity(kind: str, reference: str) -> str:
     if reference not in points:
         raise StudyError(f"no plugin '{reference}' among {kind}{nearest(reference, points)}")
     point = points[reference]
-    origin = f"{point.dist.name} {point.dist.version}" if point.dist is not None else point.module
+    origin = _origin(point)
     package = find_spec(point.module.partition(".")[0])
     source = _source(point.module)
     if source is None or package is None or package.origin is None:
         return origin  # its import will fail, and say why
     return f"{origin} {digest(closure(source, Path(package.origin).parent, PACKAGE))}"
+
+
+@cache  # reading a package's metadata takes as long as hashing its sources
+def _origin(point: EntryPoint) -> str:
+    """Returns the package that registers a plugin, and its version."""
+    return f"{point.dist.name} {point.dist.version}" if point.dist is not None else point.module
 
 
 def explain(problem: Any, known: Any) -> str:

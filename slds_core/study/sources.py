@@ -13,7 +13,8 @@ from pathlib import Path
 PACKAGE = Path(__file__).parent.parent
 
 
-def closure(start: Path, *roots: Path) -> list[Path]:
+@cache  # an edit of what a file imports takes a new process to be seen, as its import does
+def closure(start: Path, *roots: Path) -> tuple[Path, ...]:
     """Returns the files below the roots that ``start`` imports, itself and the packages' own files and C++ sources included, sorted.
 
     Args:
@@ -31,7 +32,7 @@ def closure(start: Path, *roots: Path) -> list[Path]:
                 waiting += _imported(path, places)
             if path.name == "__init__.py":  # what a package's compiled part is made of
                 waiting += path.parent.glob("*.[ch]pp")
-    return sorted(found)
+    return tuple(sorted(found))
 
 
 def digest(paths: Iterable[Path]) -> str:
