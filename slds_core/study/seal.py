@@ -28,8 +28,13 @@ def holds(path: Path) -> bool | None:
 
 def intact(contents: bytes) -> bool | None:
     """Returns whether a file's contents are as they were sealed; ``None`` where they have no seal."""
-    ending = contents[-_SIZE:]
+    ending = of(contents)
     return ending == _ending(contents[:-_SIZE]) if ending.startswith(_MARK) else None
+
+
+def of(contents: bytes) -> bytes:
+    """Returns a file's seal, if it has one: what tells its contents from all others, once it is known to hold."""
+    return contents[-_SIZE:]
 
 
 def _ending(contents: bytes) -> bytes:

@@ -5,12 +5,12 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterable
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import xarray as xr
+from cachetools import LRUCache, cached
 
 from slds_core.study import seal
 from slds_core.study.errors import StudyError
@@ -18,8 +18,8 @@ from slds_core.study.errors import StudyError
 SCHEMA_VERSION = 1
 KINDS = ("model", "inference", "residual", "gradient", "comparison")
 
-_SMALL = 2**18  # bytes; larger files take longer to read than to take apart
-_KEPT = 256  # files, at most twice 64 MiB
+_SMALL = 2**21  # bytes; larger files take longer to read than to take apart
+_KEPT = 2**27  # bytes of datasets
 
 
 def write(dataset: xr.Dataset, path: Path, kind: str, provenance: dict[str, Any]) -> None:
@@ -130,7 +130,7 @@ def _opened(path: Path, **options: Any) -> tuple[xr.Dataset, bool]:
         raise StudyError(f"{path}: cannot be read as NetCDF, the file is damaged or foreign: {error}") from error
 
 
-@lru_cache(maxsize=_KEPT)
+@cached(LRUCache(_KEPT, getsizeof=lambda dataset: dataset.nbytes), key=seal.of)
 def _decoded(contents: bytes) -> xr.Dataset:
     """Returns the dataset in a file's contents. Jobs that share a process read the same model and inference again and again."""
     return xr.load_dataset(contents, engine="netcdf4")
