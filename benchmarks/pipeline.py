@@ -21,6 +21,7 @@ PROBE = Path(__file__).parent / "probe"
 MODELS = {
     "notebook": {"plugin": "notebook"},
     "random_1000": {"plugin": "random_slds", "time": 1000, "latent": 5, "states": 4},
+    "random_10000": {"plugin": "random_slds", "time": 10_000, "latent": 5, "states": 4},
 }
 
 
@@ -44,7 +45,6 @@ def measure(name: str, model: dict[str, Any], folder: Path) -> dict[str, Any]:
     jobs = sum(worker["all"] for worker in workers)
     return {
         "model": name,
-        "settings": len(list(folder.glob("results/*/*/*.nc"))),
         "wall_seconds": seconds,
         "programs": programs,
         "jobs_elsewhere": jobs - programs,
