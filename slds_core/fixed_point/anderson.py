@@ -77,7 +77,8 @@ def anderson(
         residual = ravel_pytree(problem.parts(posterior)[1])[0] - message
         bound = problem.elbo(posterior)
         first = progress.iterations == 0
-        accepted = first | (bound >= best.bound - 100 * epsilon * jnp.abs(best.bound)) | (best.filled == 0)
+        rounding = 100 * epsilon * problem.magnitude(posterior)
+        accepted = first | (bound >= best.bound - rounding) | (best.filled == 0)
 
         step = change(problem.state(posterior), state)
         by_sequence = change_by_sequence(problem, problem.state(posterior), state)

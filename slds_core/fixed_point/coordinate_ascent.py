@@ -3,7 +3,7 @@
 from jax import lax
 from jaxtyping import Array, Float, Int, PyTree
 
-from slds_core.fixed_point.interface import FixedPoint
+from slds_core.fixed_point.interface import FixedPoint, as_swept
 from slds_core.fixed_point.limits import trace_length
 from slds_core.fixed_point.progress import RESIDUAL, Inference, begin, record, unfinished
 from slds_core.fixed_point.residual import change, change_by_sequence
@@ -54,6 +54,6 @@ def coordinate_ascent(
         return new, posterior, progress
 
     nothing, progress = begin(problem, parameters, state, length=length, criterion=criterion)
-    start = state, nothing, progress
+    start = as_swept(problem, parameters, state), nothing, progress
     state, posterior, progress = lax.while_loop(lambda carry: unfinished(carry[2], max_sweeps), sweep, start)
     return Inference(posterior, state, progress.status, progress.iterations, progress.sweeps, progress.trace)

@@ -30,6 +30,9 @@ class Coupled(FixedPoint[Any, Any, Any]):
     def elbo(self, posterior: Any) -> Float[Array, ""]:
         return self.problem.elbo(posterior)
 
+    def magnitude(self, posterior: Any) -> Float[Array, ""]:
+        return self.problem.magnitude(posterior)
+
     def statistics(self, posterior: Any) -> Any:
         return self.problem.statistics(posterior)
 

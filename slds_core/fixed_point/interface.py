@@ -65,6 +65,11 @@ class FixedPoint(eqx.Module, Generic[Parameters, State, Posterior]):
     def elbo(self, posterior: Posterior) -> Float[Array, ""]:
         """Returns the evidence lower bound (nats), which no sweep may lower."""
 
+    def magnitude(self, posterior: Posterior) -> Float[Array, ""]:
+        """Returns the size of the terms that the bound is made of (nats), which its rounding is relative to; the bound's own unless
+        the model knows better. A bound that happens to be near zero is not known better for it."""
+        return jnp.abs(self.elbo(posterior))
+
     def monitors(self, posterior: Posterior) -> dict[str, Float[Array, ""]]:
         """Returns further scalars worth tracing, by name (nats)."""
         return {}
@@ -96,6 +101,20 @@ class FixedPoint(eqx.Module, Generic[Parameters, State, Posterior]):
     @abstractmethod
     def statistics_fields(self) -> PyTree[Field]:
         """Returns the description of each expected statistic, in the structure of ``statistics``."""
+
+
+def as_swept(problem: FixedPoint, parameters: PyTree, state: PyTree) -> PyTree:
+    """Returns a state in the types in which a sweep returns it, so that a loop can carry it.
+
+    Raises:
+        ValueError: it has not the shapes of a sweep's.
+    """
+    swept = jax.eval_shape(problem.sweep, parameters, state)
+    for (path, found), expected in zip(jax.tree_util.tree_leaves_with_path(state), jax.tree.leaves(swept), strict=True):
+        if jnp.shape(found) != expected.shape:
+            name = jax.tree_util.keystr(path, simple=True, separator=".")
+            raise ValueError(f"state{name and '.'}{name}: expected shape {expected.shape}, found {jnp.shape(found)}")
+    return jax.tree.map(lambda array, like: jnp.asarray(array, like.dtype), state, swept)
 
 
 class Block(NamedTuple):

@@ -10,6 +10,8 @@ from jax import lax
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, Int, PyTree
 
+from slds_core.fixed_point.limits import require_at_least
+
 
 class Spectrum(eqx.Module):
     """Ritz values of an operator, largest first, each with a bound on its distance from an eigenvalue."""
@@ -26,13 +28,22 @@ def lanczos(product: Callable[[Any], tuple[Any, Any]], start: PyTree, *, steps: 
         product: ``v ↦ (operator v, metric v)``, linear maps of trees like ``start``; the metric is symmetric and positive
             semidefinite. One function, since the two often share their work.
         start: the first direction; what is orthogonal to it stays unseen.
-        steps: most dimensions of the Krylov space; it takes one product more.
+        steps: most dimensions of the Krylov space, at least 1; it takes one product more.
+
+    Returns:
+        The values; none for a space of no dimensions.
+
+    Raises:
+        ValueError: ``steps`` is below 1.
 
     References:
         Parlett (1998), "The symmetric eigenvalue problem", §11.3 (Rayleigh and Ritz) and §13 (the Krylov space). The basis is
         orthonormal in the Euclidean sense: where the metric is singular, a basis orthonormal in the metric would be all rounding.
     """
+    require_at_least("steps", steps, 1)
     flat, unravel = ravel_pytree(start)
+    if not flat.size:
+        return Spectrum(flat, flat, jnp.array(0))
     steps = min(steps, flat.size)
     rounding = 100 * jnp.finfo(flat.dtype).eps
 

@@ -86,12 +86,15 @@ def newton_cg(
         answer, pull_response, posterior = jax.vjp(respond, state, has_aux=True)
         plain = subtract(answer, message)
         bound = problem.elbo(posterior)
-        rounding = 100 * jnp.finfo(bound.dtype).eps * jnp.abs(best.bound)
+        rounding = 100 * jnp.finfo(bound.dtype).eps * problem.magnitude(posterior)
         accepted = (progress.iterations == 0) | (bound >= best.bound - rounding)
         step = change(problem.state(posterior), state)
         by_sequence = change_by_sequence(problem, problem.state(posterior), state)
 
         near = step.maximum < switch
+
+        # a sweep judges where the step leads
+        room = jnp.minimum(products_per_step, max_sweeps - progress.sweeps - 2)
 
         def solve():
             found = fisher_conjugate_gradients(
@@ -100,7 +103,7 @@ def newton_cg(
                 plain,
                 # as exact as quadratic convergence asks for, but no more than the last step needs
                 tolerance=jnp.maximum(jnp.minimum(forcing, step.maximum), 0.1 * tolerance / step.maximum),
-                max_products=products_per_step,
+                max_products=room,
             )
             # Where the bound curves upwards, the solution so far still goes up. If it does so at once there is none: what is left is a
             # place that leaves a saddle, and takes a long stride the way that it is going.
@@ -109,7 +112,7 @@ def newton_cg(
             return where(began, _limited(found.solution), scale(stride, plain)), found.products
 
         direction, products = lax.cond(
-            near & accepted & (step.maximum >= tolerance), solve, lambda: (plain, jnp.array(0))
+            near & accepted & (step.maximum >= tolerance) & (room > 0), solve, lambda: (plain, jnp.array(0))
         )
         taken = _Iterate(message, direction, plain, jnp.ones_like(bound), jnp.array(0), bound, posterior)
         patience = best.rejections < _REJECTIONS

@@ -18,7 +18,7 @@ RESIDUAL = "residual"
 _PATIENCE = 25
 _FLOOR_UNITS = 1000
 
-# The bound is a difference of sums over time; a fall within this many units of rounding of it is no fall.
+# The bound is a difference of sums over time; a fall within this many units of rounding of them is no fall.
 _BOUND_UNITS = 1000
 
 
@@ -111,7 +111,7 @@ def record(
     best_at = jnp.where(better, here, progress.best_at)
     epsilon = jnp.finfo(step.maximum.dtype).eps
     stuck = (here - best_at >= _PATIENCE) & (progress.smallest <= _FLOOR_UNITS * epsilon)
-    fallen = values["elbo"] < before["elbo"] - _BOUND_UNITS * epsilon * jnp.abs(before["elbo"]) - _BOUND_UNITS * epsilon
+    fallen = values["elbo"] < before["elbo"] - _BOUND_UNITS * epsilon * (1 + problem.magnitude(posterior))
 
     status = InferenceStatus.where(
         stuck & (tolerance > 0), InferenceStatus.precision_floor, InferenceStatus.sweep_limit

@@ -6,6 +6,7 @@ from jaxtyping import Array, Float, PyTree
 
 from slds_core.fixed_point.interface import MeanField
 from slds_core.fixed_point.lanczos import Spectrum, lanczos, random_direction
+from slds_core.fixed_point.limits import require_at_least
 
 
 def sweep_spectrum(problem: MeanField, parameters: PyTree, state: PyTree, *, products: int = 40) -> Spectrum:
@@ -17,11 +18,18 @@ def sweep_spectrum(problem: MeanField, parameters: PyTree, state: PyTree, *, pro
     Args:
         problem: a mean-field model.
         parameters, state: where to linearise; ``state`` should be a fixed point.
-        products: most products with the Jacobian; the Krylov space may be exhausted sooner.
+        products: most products with the Jacobian, at least 1; the Krylov space may be exhausted sooner.
+
+    Raises:
+        ValueError: ``products`` is below 1.
+        TypeError: the model is no mean field.
 
     References:
         docs/theory.md, section "Fisher structure"; Parlett (1998), §13.
     """
+    require_at_least("products", products, 1)
+    if not isinstance(problem, MeanField):
+        raise TypeError(f"sweep_spectrum needs a mean-field model, found {type(problem).__name__}")
 
     def halves(state, shift):
         message = problem.response(parameters, state)
@@ -39,5 +47,14 @@ def sweep_spectrum(problem: MeanField, parameters: PyTree, state: PyTree, *, pro
 def predicted_sweeps(
     rate: Float[Array, ""] | float, first: Float[Array, ""] | float, tolerance: Float[Array, ""] | float
 ) -> Float[Array, ""]:
-    """Returns the sweeps that a residual needs to fall from ``first`` to ``tolerance`` at a contraction rate."""
-    return jnp.maximum(jnp.log(tolerance / first) / jnp.log(rate), 0)
+    """Returns the sweeps that a residual needs to fall from ``first`` to ``tolerance`` at a contraction rate.
+
+    Args:
+        rate: by which a sweep multiplies the residual, 0 or more.
+        first, tolerance: residuals, above 0.
+
+    Returns:
+        How many, not rounded; infinitely many at a rate of 1 or more, where the residual does not fall.
+    """
+    needed = jnp.log(tolerance / first) / jnp.log(jnp.minimum(rate, 1))
+    return jnp.where(jnp.less_equal(first, tolerance), 0, jnp.where(jnp.less(rate, 1), needed, jnp.inf))

@@ -12,6 +12,7 @@ from jaxtyping import Array, Float, Int, PyTree
 from slds_core.directions import random_directions
 from slds_core.fixed_point.coordinate_ascent import coordinate_ascent
 from slds_core.fixed_point.interface import FixedPoint, MeanField
+from slds_core.fixed_point.limits import require_at_least
 from slds_core.fixed_point.newton_cg import newton_cg
 from slds_core.gradients.result import Objective
 from slds_core.trees import add_scaled, norm
@@ -51,9 +52,13 @@ def finite_difference(
         max_sweeps: limit on sweeps and Jacobian products of each evaluation.
         tolerance: largest change in a sweep at which an evaluation counts as converged; by default ten units of rounding.
 
+    Raises:
+        ValueError: ``count`` is below 1.
+
     References:
         Ridders (1982), "Accurate computation of F'(x) and F'(x)F''(x)".
     """
+    require_at_least("count", count, 1)
     leaves, structure = jax.tree.flatten(parameters)
     dtype = leaves[0].dtype
     epsilon = float(jnp.finfo(dtype).eps)

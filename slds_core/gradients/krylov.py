@@ -14,7 +14,7 @@ from slds_core.fixed_point.limits import require_at_least
 from slds_core.gradients.implicit import GRACE, Solution, implicit_gradient, solution
 from slds_core.gradients.linearisation import AdjointSystem
 from slds_core.gradients.result import Gradient, Objective
-from slds_core.trees import add, norm, scale, where, zeros_like
+from slds_core.trees import add, all_finite, norm, scale, subtract, where, zeros_like
 
 
 def bicgstab(
@@ -82,11 +82,12 @@ def gmres(
         restart: dimension of the Krylov space of one cycle; the tolerance is looked at between cycles only.
 
     Raises:
-        ValueError: ``max_products`` allows not one cycle.
+        ValueError: ``restart`` is below 1, or ``max_products`` allows not one cycle.
 
     References:
         Saad and Schultz (1986), "GMRES".
     """
+    require_at_least("restart", restart, 1)
     require_at_least("max_products", max_products, restart + 1)
     cycles = cast(int, max_products // (restart + 1))
 
@@ -176,9 +177,8 @@ def solve_fisher_cg(
         # Recursions keep the rounding of their first values: solving anew for what the true residual leaves removes it.
         adjoint, residual, products, _, _ = carry
         size = norm(residual)
-        found = fisher_conjugate_gradients(
-            response, fisher, residual, tolerance=target / size, max_products=max_products - products
-        )
+        left_over = max_products - products - 1  # one is the true residual's
+        found = fisher_conjugate_gradients(response, fisher, residual, tolerance=target / size, max_products=left_over)
         # What F maps to zero, the Fisher norm does not see: u + S F y, which is y and its residual, has none of it left.
         corrected = add(adjoint, add(found.solution, found.residual))
         left = system.residual(corrected)
@@ -195,8 +195,8 @@ def solve_fisher_cg(
     return solution(adjoint, products, exhausted=exhausted, positive=positive)
 
 
-def _lineax(system: AdjointSystem, solver: lx.AbstractLinearSolver) -> tuple[PyTree, Array]:
-    """Returns the solver's answer and its number of steps; a right-hand side of zero has the answer zero in no steps.
+def _lineax(system: AdjointSystem, solver: lx.BiCGStab | lx.GMRES) -> tuple[PyTree, Array]:
+    """Returns the solver's answer and its number of steps; a right-hand side of zero, or of no entries, has the answer zero in no steps.
 
     Lineax compares its relative tolerance entry by entry, which no entry of zero ever meets. So the solvers get a right-hand side
     of length one, and an absolute tolerance in the Euclidean norm.
@@ -205,6 +205,15 @@ def _lineax(system: AdjointSystem, solver: lx.AbstractLinearSolver) -> tuple[PyT
     vanishes = length == 0
     unit = scale(1 / jnp.where(vanishes, 1, length), system.right_hand_side)
     operator = lx.FunctionLinearOperator(system.operator, jax.eval_shape(lambda: unit))
+    if not operator.in_size():
+        return unit, jnp.array(0)
     found = lx.linear_solve(operator, unit, solver, throw=False)
-    answer = where(vanishes, zeros_like(unit), scale(length, found.value))
+
+    def itself():
+        # BiCGStab divides zero by zero where its first half step ends at the solution: where the right-hand side is it already
+        close = norm(subtract(unit, system.operator(unit))) <= solver.atol
+        return where(close, unit, found.value)
+
+    value = lax.cond(all_finite(found.value), lambda: found.value, itself)
+    answer = where(vanishes, zeros_like(unit), scale(length, value))
     return answer, jnp.where(vanishes, 0, found.stats["num_steps"])

@@ -6,7 +6,7 @@ from jax import lax
 from jax.core import Tracer
 from jaxtyping import Array, Float, Int, PyTree
 
-from slds_core.fixed_point.interface import FixedPoint
+from slds_core.fixed_point.interface import FixedPoint, as_swept
 from slds_core.fixed_point.limits import require_at_least
 from slds_core.gradients.result import AdjointInfo, Gradient, GradientStatus, Objective
 from slds_core.trees import add, all_finite, norm, subtract, zeros_like
@@ -32,6 +32,7 @@ def unrolled(problem: FixedPoint, objective: Objective, parameters: PyTree, stat
         Scieur, Gidel, Bertrand and Pedregosa (2022), "The curse of unrolling".
     """
     require_at_least("sweeps", sweeps, 1)
+    state = as_swept(problem, parameters, state)
 
     def composition(parameters):
         def sweep(state, _):
@@ -82,6 +83,8 @@ def unrolled_converged(
     require_at_least("sweeps", sweeps, 1)
     if not isinstance(sweeps, Tracer) and max_sweeps < 2 * sweeps:
         raise ValueError(f"max_sweeps: expected at least 2 · sweeps = {2 * sweeps}, found {max_sweeps}")
+
+    state = as_swept(problem, parameters, state)
 
     def store(state, _):
         return problem.sweep(parameters, state), state

@@ -2,6 +2,7 @@
 
 from functools import cache
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -99,6 +100,41 @@ def test_limit_and_nan_are_told(name):
     assert name_of(solver(name)(broken, start).status) == "nonfinite"
 
 
+@pytest.mark.parametrize("name", SOLVERS)
+@pytest.mark.parametrize("seed", range(3))
+def test_a_bound_near_zero_is_judged_by_its_terms(name, seed):
+    """A constant in the potentials moves the bound and nothing else: rounding of its terms must not pass for a fall."""
+    parameters, start = as_jax(random_slds(time=300, latent=2, states=3, seed=seed))
+    plain = solver(name, tolerance=1e-12)(parameters, start)
+    bound = PROBLEM.elbo(plain.posterior)
+    shifted = eqx.tree_at(lambda p: p.initial.normalizer, parameters, parameters.initial.normalizer + bound)
+    found = solver(name, tolerance=1e-12)(shifted, start)
+    assert abs(PROBLEM.elbo(found.posterior)) < 1e-9 * abs(bound)
+    assert name_of(found.status) == name_of(plain.status) == "converged"
+    np.testing.assert_allclose(found.state, plain.state, rtol=0, atol=1e-9)
+    assert abs(int(found.sweeps) - int(plain.sweeps)) <= 0.1 * int(plain.sweeps)
+
+
+def test_a_fall_of_a_bound_near_zero_is_told():
+    """A model whose sweep is not that of its bound: what is more than rounding of the terms is still a fall."""
+
+    class Wrong(SLDS):
+        def elbo(self, posterior):
+            return posterior.elbo - 2 * (posterior.elbo - 5.0)
+
+    parameters, start = as_jax(random_slds(**HARD))
+    found = coordinate_ascent(Wrong(), parameters, start, max_sweeps=50)
+    assert name_of(found.status) == "diverged"
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 5, 10, 15, 20])
+def test_newton_keeps_to_its_limit(limit):
+    parameters, start = as_jax(random_slds(time=100, latent=5, states=4))
+    found = newton_cg(PROBLEM, parameters, start, max_sweeps=limit, switch=0.1)
+    assert int(found.sweeps) <= limit
+    assert name_of(found.status) == "sweep_limit"
+
+
 def test_a_tolerance_below_rounding_ends_at_the_floor():
     parameters, start = as_jax(random_slds(**HARD))
     found = solver("coordinate_ascent", tolerance=1e-30)(parameters, start)
@@ -147,6 +183,22 @@ def test_the_trace_contracts_at_the_leading_eigenvalue():
     assert measured == pytest.approx(rate, rel=0.01)  # the second eigenvalue still shows
     taken = np.flatnonzero(changes < 1e-12)[0] - np.flatnonzero(changes < 1e-8)[0]
     assert float(predicted_sweeps(rate, 1e-8, 1e-12)) == pytest.approx(taken, abs=2)
+
+
+def test_a_spectrum_of_no_dimensions_is_empty():
+    spectrum = sweep_spectrum(PROBLEM, *as_jax(random_slds(time=1, latent=2, states=2)))
+    assert spectrum.eigenvalues.shape == (0,)
+    assert int(spectrum.steps) == 0
+
+
+def test_predicted_sweeps_at_the_ends():
+    """The residual multiplied by hand, and the rates at which it does not fall."""
+    residual, sweeps = 1e-2, 0
+    while residual > 1e-10:
+        residual, sweeps = 0.7 * residual, sweeps + 1
+    assert np.ceil(predicted_sweeps(0.7, 1e-2, 1e-10)) == sweeps
+    assert predicted_sweeps(1.0, 1e-2, 1e-10) == predicted_sweeps(1.2, 1e-2, 1e-10) == np.inf
+    assert predicted_sweeps(0.0, 1e-2, 1e-10) == predicted_sweeps(1.2, 1e-12, 1e-10) == 0
 
 
 def test_lanczos_on_a_known_matrix():

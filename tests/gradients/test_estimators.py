@@ -187,6 +187,44 @@ def test_a_solver_that_stops_short_says_so(name, settings, status):
     assert name_of(estimator(name, **settings)(parameters, state).info.status) == status
 
 
+@pytest.mark.parametrize("name", SOLVERS)
+@pytest.mark.parametrize(
+    "problem",
+    [
+        {"time": 20, "latent": 2, "states": 1},
+        {"time": 2, "latent": 1, "states": 1},
+        {"time": 1, "latent": 2, "states": 2},
+        # regimes so plain that the sweep forgets its start: a Jacobian of 1e-34
+        {"time": 6, "latent": 1, "states": 2, "observation_precision": 1e4, "seed": 4, "spread": 3.0},
+    ],
+    ids=["one state", "one transition", "no transition", "no coupling"],
+)
+def test_systems_that_are_solved_before_they_begin(name, problem):
+    parameters, start = as_jax(random_slds(**problem))
+    state = converge(parameters, start).state
+    found = estimator(name, **SOLVERS[name])(parameters, state)
+    assert name_of(found.info.status) == "solved"
+    exact = estimator("unrolled", sweeps=3)(parameters, state)
+    np.testing.assert_allclose(ravel(found.gradient), ravel(exact.gradient), rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 5])
+def test_fisher_cg_keeps_to_its_limit(limit):
+    """Those that judge the result, one or two, come on top."""
+    found = estimator("fisher_cg", max_products=limit, tolerance=1e-12)(*fixed_point("weak")[:2])
+    assert limit <= int(found.info.products) - 2 <= limit
+    assert name_of(found.info.status) == "product_limit"
+
+
+@pytest.mark.parametrize(
+    ("name", "flaw"),
+    [("gmres", {"restart": 0}), ("finite_difference", {"count": 0}), ("gmres", {"restart": 5, "max_products": 5})],
+)
+def test_limits_that_allow_nothing_are_refused(name, flaw):
+    with pytest.raises(ValueError, match=rf"{list(flaw)[-1]}: expected at least"):
+        getattr(gradients, name)(PROBLEM, notebook_objective, *fixed_point("easy")[:2], **flaw)
+
+
 def test_a_tolerance_below_rounding_ends_at_rounding():
     parameters, state, _ = fixed_point("weak")
     found = estimator("fisher_cg", tolerance=1e-30, max_products=400)(parameters, state)

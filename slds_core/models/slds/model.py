@@ -55,6 +55,12 @@ class SLDSModel(MeanField[SLDSPotentials, Float[Array, "transition state"], SLDS
     def state(self, posterior: SLDSPosterior) -> Float[Array, "transition state"]:
         return posterior.discrete.marginals
 
+    def magnitude(self, posterior: SLDSPosterior) -> Float[Array, ""]:
+        """Returns the size of both log-partitions, of what is taken from them, and of the evidence (nats), summed over sequences."""
+        partitions = posterior.gaussian_log_partition, posterior.discrete_log_partition
+        terms = *partitions, sum(partitions) - posterior.elbo, posterior.kl + posterior.elbo
+        return jnp.sum(sum(map(jnp.abs, terms), jnp.zeros_like(posterior.elbo)))
+
     def statistics(self, posterior: SLDSPosterior) -> SLDSStatistics:
         return SLDSStatistics(posterior.gaussian, posterior.discrete.marginals)
 

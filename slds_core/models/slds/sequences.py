@@ -120,7 +120,13 @@ class SLDSSequences(SLDSModel):
     def select(
         self, members: Int[np.ndarray, " member"], parameters: SLDSPotentials, state: Float[Array, "packed state"]
     ) -> tuple["SLDSSequences", SLDSPotentials, Float[Array, "own state"]]:
-        """Returns the problem of some sequences, by ascending numbers, with their potentials and their part of the state."""
+        """Returns the problem of some sequences, by ascending numbers, with their potentials and their part of the state.
+
+        Raises:
+            ValueError: the numbers do not ascend.
+        """
+        if np.any(np.diff(members) <= 0):
+            raise ValueError(f"members: expected ascending numbers of sequences, found {list(members)}")
         problem = SLDSSequences([self.lengths[member] for member in members], self.backend, self.padded)
         leaves, structure = jax.tree.flatten(parameters)
         axes = structure.flatten_up_to(self._axes(parameters))
