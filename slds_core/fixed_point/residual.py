@@ -8,6 +8,8 @@ from jaxtyping import Array, Float, PyTree
 
 from slds_core.fixed_point.interface import FixedPoint
 
+_ROUNDING_UNITS = 100
+
 
 class Residual(eqx.Module):
     """Absolute change of a state, in the state's own units."""
@@ -19,6 +21,11 @@ class Residual(eqx.Module):
 def fixed_point_residual(problem: FixedPoint, parameters: PyTree, state: PyTree) -> Residual:
     """Returns ``|sweep(θ, x) - x|``: how much one more sweep changes the state. Zero for a state without entries."""
     return change(problem.sweep(parameters, state), state)
+
+
+def resolvable(tolerance: Float[Array, ""] | float, residual: Float[Array, "..."]) -> Float[Array, ""]:
+    """Returns the tolerance that a residual is judged by: as asked, but no less than its rounding can resolve, 1e-5 in float32."""
+    return jnp.maximum(tolerance, _ROUNDING_UNITS * jnp.finfo(residual.dtype).eps)
 
 
 def change(new: PyTree, old: PyTree) -> Residual:

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import PyTree
 
 from slds_core.fixed_point.interface import MeanField
-from slds_core.fixed_point.residual import change
+from slds_core.fixed_point.residual import change, resolvable
 from slds_core.gradients.implicit import GRACE
 from slds_core.gradients.krylov import solve_fisher_cg
 from slds_core.gradients.linearisation import linearise
@@ -39,13 +39,16 @@ def implicit_state(
     carry a status out of a backward pass. So where the adjoint is not solved, or ``state`` is no fixed point, the whole gradient is
     NaN or an error is raised: never a plausible number. To see what happened, call ``slds_core.gradients.fisher_cg``.
 
+    It has first derivatives in reverse mode (``grad``, ``vjp``, and ``vmap`` of these), no others, and its settings cannot be traced.
+
     Args:
         problem: a mean-field model.
         parameters: what to differentiate with respect to.
         state: a fixed point; held fixed by any other derivative.
         tolerance: relative residual of the adjoint system at which it counts as solved.
         max_products: most products with the sweep's Jacobian.
-        forward_tolerance: largest change of the state in one more sweep at which it counts as a fixed point.
+        forward_tolerance: largest change of the state in one more sweep at which it counts as a fixed point; no less than
+            rounding can resolve.
         on_failure: ``"nan"``, or ``"raise"`` for an ``equinox.EquinoxRuntimeError`` (which needs a host callback).
 
     Raises:
@@ -79,7 +82,8 @@ def _backward(problem: MeanField, settings: _Settings, kept: Any, cotangent: PyT
     pulled = system.pull(solved.adjoint)
     leftover = norm(add(subtract(cotangent, solved.adjoint), pulled.state))
     accurate = leftover <= GRACE * settings.tolerance * norm(cotangent)
-    good = accurate & solved.positive & (change(system.image, state).maximum <= settings.forward_tolerance)
+    forward = change(system.image, state).maximum
+    good = accurate & solved.positive & (forward <= resolvable(settings.forward_tolerance, forward))
     if settings.on_failure == "raise":
         message = "The implicit gradient failed: the adjoint system was not solved, or the state is no fixed point."
         gradient = eqx.error_if(pulled.parameters, ~good, message)

@@ -9,7 +9,7 @@ from jax import lax
 from jaxtyping import Array, Bool, Float, Int, PyTree
 
 from slds_core.fixed_point.interface import FixedPoint
-from slds_core.fixed_point.residual import change
+from slds_core.fixed_point.residual import change, resolvable
 from slds_core.gradients.certificate import certify
 from slds_core.gradients.linearisation import AdjointSystem, linearise
 from slds_core.gradients.result import AdjointInfo, Gradient, GradientStatus, Objective
@@ -53,7 +53,8 @@ def implicit_gradient(
         parameters, state: where to differentiate; ``state`` should be a fixed point.
         solve: the solver.
         tolerance: relative residual that the solver was asked for; ``None`` for an approximation by design.
-        forward_tolerance: largest change of the state in one more sweep at which it still counts as a fixed point.
+        forward_tolerance: largest change of the state in one more sweep at which it still counts as a fixed point;
+            no less than rounding can resolve.
         certified: whether to bound the gradient's error too (docs/theory.md, section "Adjoint"); costs some dozens of products.
     """
     system = linearise(problem, objective, parameters, state)
@@ -80,7 +81,9 @@ def implicit_gradient(
         short = GradientStatus.where(solved.exhausted, GradientStatus.product_limit, GradientStatus.stagnated)
         status = GradientStatus.where(~doubtful | invisible, GradientStatus.solved, short)  # a NaN is judged below
         status = GradientStatus.where(solved.positive, status, GradientStatus.not_positive)
-    status = GradientStatus.where(forward <= forward_tolerance, status, GradientStatus.not_a_fixed_point)
+    status = GradientStatus.where(
+        forward <= resolvable(forward_tolerance, forward), status, GradientStatus.not_a_fixed_point
+    )
     status = GradientStatus.where(finite, status, GradientStatus.nonfinite)
     certificate = jnp.full_like(system.value, jnp.nan)
     if certified:

@@ -111,6 +111,23 @@ def test_a_state_without_entries_converges_at_once():
     assert name_of(inference.status) == "converged"
 
 
+@pytest.mark.skipif(EPS > 1e-10, reason="needs two types")
+def test_a_start_of_another_type_is_taken():
+    parameters, start = slds(6, 2, 3, seed=1)
+    found = ascend(SLDS(), parameters, start.astype(jnp.float32), max_sweeps=500, tolerance=1e-12)
+    assert found.state.dtype == jnp.float64
+    np.testing.assert_allclose(
+        found.state, ascend(SLDS(), parameters, start, max_sweeps=500, tolerance=1e-12).state, rtol=0, atol=1e-10
+    )
+
+
+@pytest.mark.parametrize("shape", [(5, 2), (4, 3), (6, 3), (5,)])
+def test_a_start_of_another_shape_is_refused(shape):
+    parameters, _ = slds(6, 2, 3)
+    with pytest.raises(ValueError, match=r"state: expected marginals of shape \(5, 3\), found"):
+        coordinate_ascent(SLDS(), parameters, jnp.zeros(shape), max_sweeps=1)
+
+
 def test_wrong_arguments():
     parameters, start = slds(2, 1, 2)
     with pytest.raises(ValueError, match="max_sweeps: expected at least 1, found 0"):

@@ -77,6 +77,20 @@ def test_selected_sequences_are_those_alone():
     np.testing.assert_allclose(problem.posterior(own, state).elbo, part.elbo, rtol=100 * jnp.finfo(DTYPE).eps)
 
 
+@pytest.mark.parametrize("members", [[2, 0], [1, 1]])
+def test_sequences_are_selected_in_their_order(members):
+    with pytest.raises(ValueError, match="members: expected ascending numbers"):
+        PROBLEM.select(np.array(members), *drawn())
+
+
+def test_single_precision_converges():
+    """To a tolerance below its rounding, as the default is."""
+    parameters, start = jax.tree.map(lambda leaf: leaf.astype(jnp.float32), drawn())
+    found = infer_in_rounds(PROBLEM, parameters, start, rounds=np.array([30, 1000]))
+    assert found.converged.all()
+    assert found.residual.max() > 1e-10
+
+
 def test_bad_arguments():
     parameters, start = drawn()
     for rounds in ((), (5, 0)):

@@ -297,7 +297,7 @@ def test_maps_over_batches():
             r"recognition.quadratic: expected \(sequence, time, latent, latent_next\) with 3 sequences, "
             r"found shape \(4, 7, 2, 2\)",
         ),
-        ((5, 1, 7, 4), r"expected 13 entries, sequence after sequence, found shape \(14, 3\)"),
+        ((5, 1, 7, 4), r"state: expected marginals of shape \(13, 3\), found \(14, 3\)"),
     ],
 )
 def test_wrong_lengths(lengths, complaint):

@@ -39,7 +39,8 @@ def smooth(potentials: HMMPotentials, *, backend: Backend | None = None) -> HMMP
             ``"associative"`` (parallel in time, memory ``time × state²``); or ``None`` to choose by platform and availability.
 
     Returns:
-        The log-partition (nats) and the expected statistics (probabilities).
+        The log-partition (nats) and the expected statistics (probabilities). Where no path is possible, the log-partition is NaN or
+        ``-inf``, by the back end, and the statistics are NaN.
 
     Raises:
         ValueError: shapes do not fit each other, there is no state, or the back end is unknown or not available.

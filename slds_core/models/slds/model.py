@@ -71,6 +71,7 @@ class SLDS(SLDSModel):
     backend: Backend | None = eqx.field(static=True, default=None)
 
     def first_block(self, parameters: SLDSPotentials, state: Float[Array, "transition state"]) -> Block:
+        require_shape(state, parameters.time - 1, parameters.states)
         chain = gaussian.smooth(to_gaussian(parameters, state), backend=self.backend)
         return Block(chain.log_partition, chain.statistics)
 
@@ -100,6 +101,16 @@ class SLDS(SLDSModel):
 
     def statistics_fields(self) -> SLDSStatistics:
         return SLDSStatistics(fields.GAUSSIAN, fields.MARGINALS)
+
+
+def require_shape(state: Array, transitions: int, states: int) -> None:
+    """Refuses marginals that are not those of this many transitions and states.
+
+    Raises:
+        ValueError: tells the shape expected and the shape found.
+    """
+    if jnp.shape(state) != (transitions, states):
+        raise ValueError(f"state: expected marginals of shape {(transitions, states)}, found {jnp.shape(state)}")
 
 
 def bounds(

@@ -15,7 +15,7 @@ from jax.core import Tracer
 from jaxtyping import Array, Bool, Float, Int
 
 from slds_core.fixed_point import Inference, coordinate_ascent
-from slds_core.fixed_point.residual import change_by_sequence
+from slds_core.fixed_point.residual import change_by_sequence, resolvable
 from slds_core.models.slds.potentials import SLDSPotentials
 from slds_core.models.slds.sequences import SLDSSequences
 
@@ -46,7 +46,7 @@ def infer_in_rounds(
 
     Args:
         problem, parameters, state: the sequences, their potentials and where to start.
-        tolerance: largest change in one more sweep at which a sequence counts as converged.
+        tolerance: largest change in one more sweep at which a sequence counts as converged; no less than rounding can resolve.
         rounds: most sweeps of each round; what has not converged after the last is said to have not.
         solver: ``coordinate_ascent``, ``newton_cg`` or ``anderson``, or any with their arguments.
 
@@ -54,10 +54,12 @@ def infer_in_rounds(
         ValueError: there is no round, or one without sweeps.
         TypeError: inside ``jit`` or another transformation, where no sequence can be left out.
     """
+    rounds = tuple(rounds)
     if not rounds or min(rounds) < 1:
-        raise ValueError(f"rounds: expected one number of sweeps or more, each at least 1, found {tuple(rounds)}")
+        raise ValueError(f"rounds: expected one number of sweeps or more, each at least 1, found {rounds}")
     if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves((parameters, state))):
         raise TypeError("infer_in_rounds looks at numbers between rounds: call it outside jit, grad and vmap")
+    enough = float(resolvable(tolerance, jnp.asarray(state)))
     count, owner = len(problem.lengths), problem.sequences().owners
     left, residual, sweeps = np.arange(count), np.full(count, np.inf), np.zeros(count, int)
     waiting = list(rounds)
@@ -70,8 +72,8 @@ def infer_in_rounds(
         finite = np.isfinite(residual[left])
         if not finite.all():  # the solver stopped for all when it met these: the others have their round again
             waiting.insert(0, most)
-        left = left[finite & (residual[left] > tolerance)]
-    return Settled(state, residual, sweeps, residual <= tolerance)
+        left = left[finite & (residual[left] > enough)]
+    return Settled(state, residual, sweeps, residual <= enough)
 
 
 @partial(jax.jit, static_argnums=(0, 1, 2))

@@ -23,7 +23,15 @@ from slds_core.chains.packing import Lengths, owners, pack, total, transitions, 
 from slds_core.fixed_point.interface import Block, Field, Sequences
 from slds_core.models.slds import fields
 from slds_core.models.slds.messages import by_entry, to_discrete, to_gaussian
-from slds_core.models.slds.model import SLDS, SLDSModel, SLDSPosterior, SLDSStatistics, assemble, normalizer
+from slds_core.models.slds.model import (
+    SLDS,
+    SLDSModel,
+    SLDSPosterior,
+    SLDSStatistics,
+    assemble,
+    normalizer,
+    require_shape,
+)
 from slds_core.models.slds.potentials import SLDSPotentials
 
 
@@ -64,6 +72,7 @@ class SLDSSequences(SLDSModel):
 
     def first_block(self, parameters: SLDSPotentials, state: Float[Array, "packed state"]) -> Block:
         self._axes(parameters)
+        require_shape(state, sum(self._transitions), parameters.states)
         chains = to_gaussian(self._packed(parameters), state, self.lengths)
         paths = gaussian.smooth_sequences(chains, self.lengths, backend=self.backend)
         return Block(paths.log_partition, paths.statistics)
