@@ -11,6 +11,10 @@ Importing this package imports no JAX and changes no setting of it. Its rooms, f
 - ``slds_core.plugins``: the parameters of each of these, as the configuration knows them
 - ``slds_core.study``: configuration, files, stages
 - ``slds_core.report``: figures and HTML, from files alone
+- ``slds_core.cli``: the command ``slds``
+
+Beside them: ``slds_core.data`` (series to learn from), ``slds_core.learning`` (training), ``slds_core.evaluation`` (what a trained model is
+worth on data that it did not see), and ``slds_core.testing`` (checks for authors of plugins).
 """
 
 __version__ = "0.1.0"

@@ -5,7 +5,7 @@ A stretch of the chain, its inner variables integrated out, is a Gaussian potent
     exp( -½ z_iᵀ A z_i + z_iᵀ B z_j - ½ z_jᵀ E z_j + aᵀ z_i + eᵀ z_j + s ),
 
 and two neighbouring stretches combine by integrating out the point that they share. Prefixes give the filtered precisions
-``Λ_t = E`` and linear terms ``ℓ_t = e``; means and covariances then obey linear recurrences. The shared point's precision is a Schur
+``P_t = E`` and linear terms ``ℓ_t = e``; means and covariances then obey linear recurrences. The shared point's precision is a Schur
 complement of a principal block of the whole precision, hence positive definite whenever the chain is.
 
 References:

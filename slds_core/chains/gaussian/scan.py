@@ -1,10 +1,10 @@
 """Gaussian chain, sequential in time: eliminate forward, substitute backward. The right choice on a CPU.
 
-Eliminating ``z_0, …, z_{t-1}`` leaves ``z_t`` with precision ``Λ_t`` and linear term ``ℓ_t``:
+Eliminating ``z_0, …, z_{t-1}`` leaves ``z_t`` with precision ``P_t`` and linear term ``ℓ_t``:
 
-    Λ_t = -(Q_t + Q_tᵀ) - C_{t-1}ᵀ Λ_{t-1}⁻¹ C_{t-1},      ℓ_t = h_t + C_{t-1}ᵀ Λ_{t-1}⁻¹ ℓ_{t-1}.
+    P_t = -(Q_t + Q_tᵀ) - C_{t-1}ᵀ P_{t-1}⁻¹ C_{t-1},      ℓ_t = h_t + C_{t-1}ᵀ P_{t-1}⁻¹ ℓ_{t-1}.
 
-Hence ``z_t | z_{t+1} ~ N(c_t + G_t z_{t+1}, V_t)`` with ``V = Λ⁻¹``, ``G = V C``, ``c = V ℓ``, and backward
+Hence ``z_t | z_{t+1} ~ N(c_t + G_t z_{t+1}, V_t)`` with ``V = P⁻¹``, ``G = V C``, ``c = V ℓ``, and backward
 ``m_t = c_t + G_t m_{t+1}``, ``Σ_t = V_t + G_t Σ_{t+1} G_tᵀ``, ``Cov(z_t, z_{t+1}) = G_t Σ_{t+1}``. The Fisher product is the
 directional derivative of these two recursions; it needs no further factorisation. Padding ``C`` with a zero at the end
 makes all steps alike, so one step is also one time.

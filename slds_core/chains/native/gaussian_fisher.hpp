@@ -26,8 +26,8 @@ inline int64_t pieces_of(int64_t time, int latent) {
   return pieces;
 }
 
-// Forward, what the way back needs is left in the arrays that the results will take: the changes of the filtered precisions dΛ, of the
-// linear terms `pull`, and `turned` = dC - dΛ G, which V turns into the gain's change. Backward, each step reads them before it
+// Forward, what the way back needs is left in the arrays that the results will take: the changes of the filtered precisions dP, of the
+// linear terms `pull`, and `turned` = dC - dP G, which V turns into the gain's change. Backward, each step reads them before it
 // overwrites them. No memory grows with time but by what is handed on between pieces.
 template <class T, class S>
 class GaussianFisherProduct {
@@ -85,7 +85,7 @@ class GaussianFisherProduct {
     return numbers && largest <= std::numeric_limits<T>::epsilon() / 4 * size;
   }
 
-  // Steps [begin, end). `handed` leaves with what the past hands on to step `end`: Y = Gᵀ (dC - ½ dΛ G), of which the filtered precision
+  // Steps [begin, end). `handed` leaves with what the past hands on to step `end`: Y = Gᵀ (dC - ½ dP G), of which the filtered precision
   // changes by -(Y + Yᵀ), and a change of its linear term.
   void forward(int64_t begin, int64_t end, T* handed) const {
     const int stride = s_.stride();
@@ -179,7 +179,7 @@ class GaussianFisherProduct {
       load_row(s_, mean, at_.mean + vector(t));
       std::memset(d_mean, 0, stride * sizeof(T));
       apply_transposed(s_, d_mean, conditional, pull);
-      multiply<Write::set>(s_, work, conditional, d_filtered);  // V dΛ
+      multiply<Write::set>(s_, work, conditional, d_filtered);  // V dP
       if (t + 1 == time_) {
         clear(s_, d_covariance);
         multiply<Write::subtract>(s_, d_covariance, work, conditional);
@@ -192,7 +192,7 @@ class GaussianFisherProduct {
         transpose(s_, gain_transposed, gain);
         multiply<Write::set>(s_, d_between, gain, d_covariance);  // kept
         multiply<Write::set>(s_, d_filtered, d_gain, covariance);  // shifted
-        // dΣ = X + Xᵀ, where X = (dG Σ' + ½ G dΣ') Gᵀ - ½ V dΛ V
+        // dΣ = X + Xᵀ, where X = (dG Σ' + ½ G dΣ') Gᵀ - ½ V dP V
         update(s_, half, d_filtered, [](auto& sum, const auto& shifted) { sum = shifted; });
         update(s_, half, d_between, [](auto& sum, const auto& kept) { sum += T(0.5) * kept; });
         update(s_, d_between, d_filtered, [](auto& kept, const auto& shifted) { kept += shifted; });

@@ -1,4 +1,4 @@
-"""The mean-field messages between the two chains: one tensor of dynamics potentials ``M``, used both ways.
+"""The mean-field messages between the two chains: one linear map ``L`` of dynamics potentials, used both ways (docs/theory.md, (15)).
 
 They take one series, or many sequences end to end. A step takes part in up to three potentials: that of the transition from it, that of the
 transition to it, and that of the first step. So each message is one product of a matrix over steps with the potentials one below the other:
@@ -20,7 +20,7 @@ from slds_core.models.slds.potentials import DynamicsPotentials, SLDSPotentials
 def to_gaussian(
     potentials: SLDSPotentials, marginals: Float[Array, "transition state"], lengths: Lengths | None = None
 ) -> GaussianPotentials:
-    """Returns the Gaussian chain's natural parameters ``recognition + first step + Mᵀ μ_c``, given the states' marginals.
+    """Returns the Gaussian chain's natural parameters ``recognition + first step + Lᵀ μ_c``, given the states' marginals.
 
     Args:
         potentials: recognition potentials of all steps, sequences end to end; any other shared, or with a leading axis over sequences.
@@ -43,7 +43,7 @@ def to_gaussian(
 def to_discrete(
     dynamics: DynamicsPotentials, statistics: GaussianStatistics, lengths: Lengths | None = None
 ) -> Float[Array, "transition state"]:
-    """Returns the unary log-potentials ``o = M μ_g`` (nats): each state's expected log-density of each transition.
+    """Returns the unary log-potentials ``o = L μ_g + c`` (nats): each state's expected log-density of each transition.
 
     Args:
         dynamics: shared, or with a leading axis over sequences.
