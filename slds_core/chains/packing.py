@@ -32,6 +32,18 @@ def starts(lengths: Lengths) -> Int[np.ndarray, " sequence"]:
     return np.cumsum((0, *lengths[:-1]))
 
 
+def tied(lengths: Lengths) -> Int[np.ndarray, " transition"]:
+    """Returns the step that each transition starts from: every step but each sequence's last."""
+    return np.delete(np.arange(sum(lengths)), np.cumsum(lengths) - 1)
+
+
+def split(
+    lengths: Lengths, packed: Float[Array, "packed *rest"] | np.ndarray
+) -> list[Float[np.ndarray, "entry *rest"]]:
+    """Returns each sequence's part of an array."""
+    return np.split(np.asarray(packed), np.cumsum(lengths)[:-1])
+
+
 def pack(lengths: Lengths, padded: Float[Array, "sequence entry *rest"]) -> Float[Array, "packed *rest"]:
     """Returns the sequences end to end, padding dropped, which may go beyond the longest."""
     cut = jnp.asarray(padded)[:, : max(lengths)]
@@ -88,7 +100,7 @@ def _spread(lengths: Lengths, packed: Array, first: int) -> Array:
         padded = jnp.pad(rows, [(0, 0), (first, 1 - first), *((0, 0) for _ in rows.shape[2:])])
         return padded.reshape(-1, *packed.shape[1:])
     source = np.full(sum(lengths), packed.shape[0])  # out of bounds: filled with zero
-    source[_steps(lengths, first)] = np.arange(packed.shape[0])
+    source[tied(lengths) + first] = np.arange(packed.shape[0])
     return packed.at[source].get(mode="fill", fill_value=0)
 
 
@@ -96,18 +108,12 @@ def _narrow(lengths: Lengths, packed: Array, first: int) -> Array:
     if _uniform(lengths):
         rows = unpack(lengths, packed)
         return rows[:, first : first + lengths[0] - 1].reshape(-1, *packed.shape[1:])
-    return _take(packed, _steps(lengths, first))
+    return _take(packed, tied(lengths) + first)
 
 
 def _check(lengths: Lengths, packed: Array) -> None:
     if packed.shape[0] != sum(lengths):
         raise ValueError(f"expected {sum(lengths)} entries, sequence after sequence, found shape {packed.shape}")
-
-
-def _steps(lengths: Lengths, first: int) -> Int[np.ndarray, " transition"]:
-    """Returns the step that each transition starts from, or leads to."""
-    from_step = np.delete(np.arange(sum(lengths)), np.cumsum(lengths) - 1)
-    return from_step + first
 
 
 def _take(packed: Array, kept: np.ndarray) -> Array:

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from slds_core.chains.packing import owners, transitions
 from slds_core.fixed_point import Inference, coordinate_ascent
 from slds_core.learning.batch import Batch
 from slds_core.learning.objective import Estimate, settled_objective
@@ -51,7 +52,7 @@ def infer(
         return parameters, found[0]
     bounds = np.stack([np.atleast_1d(np.asarray(inference.posterior.elbo)) for inference in found])
     best = np.nan_to_num(bounds, nan=-np.inf).argmax(0)
-    owner = np.repeat(best, [length - 1 for length in batch.lengths])
+    owner = best[owners(transitions(batch.lengths))]
     chosen = jnp.stack([inference.state for inference in found])[owner, np.arange(batch.transitions)]
     return parameters, _ascend(problem, parameters, chosen)
 

@@ -20,15 +20,22 @@ def trace_length(max_sweeps: Any, capacity: int | None) -> int:
     """Returns how many iterations a trace has room for: ``capacity``, or the limit itself where that is a plain number.
 
     Raises:
-        ValueError: the limit is below 1 or above the capacity, or it is traced and no capacity is given.
+        ValueError: the limit is below 1, above the capacity or no whole number, or it is traced and no capacity is given.
     """
     require_at_least("max_sweeps", max_sweeps, 1)
     traced = isinstance(max_sweeps, Tracer)
     if capacity is None:
         if traced:
             raise ValueError("capacity: needed where max_sweeps is traced, since arrays have fixed lengths")
-        return operator.index(max_sweeps)
+        return _whole("max_sweeps", max_sweeps)
     require_at_least("capacity", capacity, 1)
     if not traced and max_sweeps > capacity:
         raise ValueError(f"max_sweeps: expected at most capacity = {capacity}, found {max_sweeps}")
-    return capacity
+    return _whole("capacity", capacity)
+
+
+def _whole(name: str, value: Any) -> int:
+    try:
+        return operator.index(value)
+    except TypeError as error:
+        raise ValueError(f"{name}: expected a whole number, found {value!r}") from error

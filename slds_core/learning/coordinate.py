@@ -5,11 +5,11 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float
 
 from slds_core.chains.gaussian import GaussianStatistics
 from slds_core.chains.hmm import HMMStatistics
+from slds_core.chains.packing import starts
 from slds_core.learning.batch import Batch
 from slds_core.learning.factors import GlobalFactors, natural_step, potentials
 from slds_core.models.slds import RecognitionPotentials, SLDSPotentials
@@ -19,7 +19,7 @@ def energy(
     batch: Batch, parameters: SLDSPotentials, gaussian: GaussianStatistics, discrete: HMMStatistics
 ) -> Float[Array, ""]:
     """Returns ``E_q[log p̃(z, k)]``, linear in the potentials and in the statistics of each chain (nats)."""
-    starts = np.cumsum((0, *batch.lengths[:-1]))
+    begun = starts(batch.lengths)
     first = parameters.initial
 
     def total(values: Any, axes: int) -> Array:
@@ -27,8 +27,8 @@ def energy(
 
     return (
         jnp.vdot(batch.problem.message(parameters, gaussian), discrete.marginals)
-        - 0.5 * jnp.vdot(first.precision, jnp.sum(gaussian.second_moment[starts], 0))
-        + jnp.vdot(first.linear, jnp.sum(gaussian.mean[starts], 0))
+        - 0.5 * jnp.vdot(first.precision, jnp.sum(gaussian.second_moment[begun], 0))
+        + jnp.vdot(first.linear, jnp.sum(gaussian.mean[begun], 0))
         - len(batch.lengths) * first.normalizer
         - batch.transitions * 0.5 * gaussian.mean.shape[1] * math.log(2 * math.pi)
         + jnp.vdot(parameters.discrete.initial, total(discrete.initial, 1))

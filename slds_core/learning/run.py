@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key
 
+from slds_core.chains.packing import split, transitions
 from slds_core.data import Series
 from slds_core.fixed_point.status import name_of
 from slds_core.learning.batch import Batch, batches, full_batch
@@ -77,8 +78,7 @@ class Run:
 
     def begin(self, model: SVAE, marginals: Float[Array, "packed state"]) -> Progress:
         """Returns the progress before the first epoch, given the marginals of all sequences, end to end, to start from."""
-        cuts = np.cumsum([length - 1 for length in self.series.lengths])[:-1]
-        pieces = np.split(np.asarray(marginals), cuts)
+        pieces = split(transitions(self.series.lengths), marginals)
         states = [jnp.asarray(np.concatenate([pieces[i] for i in group])) for group, _ in self.groups]
         return Progress(model, self.learner.begin(model), states, np.array(0))
 
@@ -132,8 +132,7 @@ class Run:
         """Returns the states of all sequences, end to end in the data's order."""
         pieces: dict[int, np.ndarray] = {}
         for (group, batch), state in zip(self.groups, progress.states, strict=True):
-            cuts = np.cumsum([length - 1 for length in batch.lengths])[:-1]
-            pieces |= dict(zip(group, np.split(np.asarray(state), cuts), strict=True))
+            pieces |= dict(zip(group, split(transitions(batch.lengths), state), strict=True))
         return np.concatenate([pieces[number] for number in range(len(self.series.lengths))])
 
     def whole(self) -> Batch:

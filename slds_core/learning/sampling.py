@@ -8,11 +8,11 @@ many calls are under way as there are threads, all wait for ever (JAX 0.10; seen
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import lax
 from jaxtyping import Array, Float, Key
 
 from slds_core.chains.gaussian import GaussianStatistics
+from slds_core.chains.packing import tied
 from slds_core.chains.small_matrices import cholesky_factor, fused_inverse
 
 
@@ -33,9 +33,9 @@ def sample_path(
     mean, covariance = statistics.mean, statistics.covariance
     steps, latent = mean.shape
     # one chain over all sequences, in which the last step of each is tied to nothing
-    tied = np.delete(np.arange(steps), np.cumsum(lengths) - 1)
-    between = statistics.cross_moment - mean[tied][:, :, None] * mean[tied + 1][:, None, :]
-    cross = jnp.zeros_like(covariance).at[tied].set(between)
+    joined = tied(lengths)
+    between = statistics.cross_moment - mean[joined][:, :, None] * mean[joined + 1][:, None, :]
+    cross = jnp.zeros_like(covariance).at[joined].set(between)
     following = jnp.roll(covariance, -1, axis=0)
     gain = cross @ fused_inverse(following)
     root = cholesky_factor(covariance - gain @ cross.mT)

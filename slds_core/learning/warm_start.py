@@ -14,6 +14,8 @@ from scipy.cluster.vq import kmeans2
 
 from slds_core.chains.gaussian import GaussianStatistics
 from slds_core.chains.hmm import HMMStatistics
+from slds_core.chains.packing import owners, tied, transitions
+from slds_core.fixed_point.limits import require_at_least
 from slds_core.learning.batch import Batch
 from slds_core.learning.coordinate import coordinate_update
 from slds_core.learning.decoder import LinearDecoder
@@ -47,7 +49,12 @@ def warm_start(
         prior: of the global factors, which tells latent dimension and states.
         seed, restarts: of the clusterings.
         iterations: of coordinate ascent, from each.
+
+    Raises:
+        ValueError: ``restarts`` or ``iterations`` is below 1.
     """
+    require_at_least("restarts", restarts, 1)
+    require_at_least("iterations", iterations, 1)
     latent, states = prior.first_step.linear.shape[0], prior.initial.size
     values, observed = (np.asarray(batch.packed(array)) for array in (batch.values, batch.observed))
     decoder, path = principal_components(values, observed, latent, seed)
@@ -137,16 +144,15 @@ def _certain(batch: Batch, path: np.ndarray) -> GaussianStatistics:
     """Returns the statistics of a path that is all but known: a little variance keeps one channel from explaining all."""
     latent = path.shape[1]
     mean = jnp.asarray(path, batch.values.dtype)
-    tied = np.delete(np.arange(len(path)), np.cumsum(batch.lengths) - 1)
+    joined = tied(batch.lengths)
     second = mean[:, :, None] * mean[:, None, :] + 1e-2 * jnp.eye(latent, dtype=mean.dtype)
-    return GaussianStatistics(second, mean[tied][:, :, None] * mean[tied + 1][:, None, :], mean)
+    return GaussianStatistics(second, mean[joined][:, :, None] * mean[joined + 1][:, None, :], mean)
 
 
 def _from_marginals(batch: Batch, marginals: Array) -> Any:
     """Returns the statistics of a discrete chain whose steps are independent, from its marginals."""
-    lengths = [length - 1 for length in batch.lengths]
-    owner = np.repeat(np.arange(len(lengths)), lengths)
+    owner = owners(transitions(batch.lengths))
     first = np.flatnonzero(np.diff(owner, prepend=-1)) if len(owner) else np.zeros(0, int)
-    tied = np.flatnonzero(owner[1:] == owner[:-1])
-    transition = jnp.einsum("ti,tj->ij", marginals[tied], marginals[tied + 1])
+    joined = np.flatnonzero(owner[1:] == owner[:-1])
+    transition = jnp.einsum("ti,tj->ij", marginals[joined], marginals[joined + 1])
     return HMMStatistics(jnp.sum(marginals[first], 0), transition, marginals)

@@ -1,5 +1,6 @@
 """Random switching linear dynamical systems of a chosen difficulty, with data drawn from them."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -11,6 +12,7 @@ from jaxtyping import Array, Float
 
 from slds_core.expfam.mniw import MatrixNormalInverseWishart
 from slds_core.expfam.niw import NormalInverseWishart
+from slds_core.fixed_point.limits import require_at_least
 from slds_core.models.slds.potentials import RecognitionPotentials, SLDSPotentials, expected_potentials
 
 
@@ -26,6 +28,14 @@ class Recipe:
     missing_start: int = 0  # a block of steps without observation
     missing_length: int = 0
 
+    def __post_init__(self) -> None:
+        for name, least in (("latent", 1), ("states", 1), ("missing_start", 0), ("missing_length", 0), ("spread", 0)):
+            require_at_least(name, getattr(self, name), least)
+        if not 0 < self.observation_precision < math.inf:
+            raise ValueError(f"observation_precision: expected a number above 0, found {self.observation_precision}")
+        if not 0 <= self.stickiness <= 1:
+            raise ValueError(f"stickiness: expected a probability, found {self.stickiness}")
+
 
 def random_slds(*, time: int, seed: int = 0, **recipe: Any) -> tuple[SLDSPotentials, Float[Array, "transition state"]]:
     """Returns the potentials of a random SLDS observed with noise, and a random start, in float64 whatever JAX's setting.
@@ -36,7 +46,11 @@ def random_slds(*, time: int, seed: int = 0, **recipe: Any) -> tuple[SLDSPotenti
         time: steps.
         seed: of NumPy's generator, so that a problem is the same on every platform and in every precision.
         recipe: the fields of ``Recipe``.
+
+    Raises:
+        ValueError: names the argument that is out of bounds, and the value found.
     """
+    require_at_least("time", time, 1)
     chosen = Recipe(**recipe)
     generator = np.random.default_rng(seed)
     coefficients = _coefficients(chosen, generator)
@@ -56,7 +70,11 @@ def random_sequences(
         seed: as for ``random_slds``, which has the same global factors. Each sequence has a generator of its own, so that it is
             the same whatever the others are.
         recipe: the fields of ``Recipe``.
+
+    Raises:
+        ValueError: names the argument that is out of bounds, and the value found.
     """
+    require_at_least("lengths", min(lengths, default=0), 1)
     chosen = Recipe(**recipe)
     coefficients = _coefficients(chosen, np.random.default_rng(seed))
     drawn = [

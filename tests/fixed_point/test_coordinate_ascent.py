@@ -147,3 +147,9 @@ def test_another_tolerance_does_not_compile_anew():
 
     assert int(infer(1e-2)) < int(infer(1e-4))
     assert len(traces) == 1
+
+
+def test_limits_are_whole_numbers():
+    parameters, start = slds(2, 1, 2)
+    with pytest.raises(ValueError, match=r"max_sweeps: expected a whole number, found 3\.0"):
+        coordinate_ascent(SLDS(), parameters, start, max_sweeps=3.0)
