@@ -29,6 +29,9 @@ def sample_path(
         key: JAX's random key.
         statistics: of the Gaussian chain, sequences end to end.
         lengths: time steps of each; draws of different sequences are independent.
+
+    Returns:
+        The paths; NaN where rounding has left no positive definite covariance, see ``GaussianStatistics.covariance``.
     """
     mean, covariance = statistics.mean, statistics.covariance
     steps, latent = mean.shape

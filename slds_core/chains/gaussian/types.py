@@ -21,7 +21,7 @@ class GaussianStatistics(eqx.Module):
 
     @property
     def covariance(self) -> Float[Array, "time latent latent"]:
-        """``Cov[z_t]``."""
+        """``Cov[z_t]``, a difference: it is off by up to ``ε · mean²``, so centre data that lie many standard deviations from zero."""
         return self.second_moment - self.mean[:, :, None] * self.mean[:, None, :]
 
 
