@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -135,14 +136,20 @@ def _potentials(recipe: Recipe, coefficients: np.ndarray, recognition: Recogniti
     concentration = 0.5 + 5.0 * states * np.where(np.eye(states, dtype=bool), recipe.stickiness, leave)
     first_step = NormalInverseWishart(
         scale=jnp.asarray(latent * np.eye(latent)),
-        location=jnp.zeros(latent),
+        location=jnp.asarray(np.zeros(latent)),
         strength=jnp.asarray(20.0),
         degrees=jnp.asarray(degrees),
     )
     dynamics = MatrixNormalInverseWishart(
-        scale=jnp.tile(latent * jnp.eye(latent), (states, 1, 1)),
+        scale=jnp.asarray(np.tile(latent * np.eye(latent), (states, 1, 1))),
         location=jnp.asarray(coefficients),
-        strength=jnp.tile(20.0 * jnp.eye(latent + 1), (states, 1, 1)),
-        degrees=jnp.full(states, degrees),
+        strength=jnp.asarray(np.tile(20.0 * np.eye(latent + 1), (states, 1, 1))),
+        degrees=jnp.asarray(np.full(states, degrees)),
     )
-    return expected_potentials(recognition, first_step, dynamics, jnp.ones(states), jnp.asarray(concentration))
+    given = _given_factors(first_step, dynamics, np.ones(states), concentration)
+    return eqx.tree_at(lambda p: p.recognition, given, recognition, is_leaf=lambda leaf: leaf is None)
+
+
+@jax.jit  # one compilation instead of eighty small ones, the same for any number of steps
+def _given_factors(*factors: Any) -> SLDSPotentials:
+    return expected_potentials(None, *factors)  # type: ignore[arg-type]
