@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 from slds_core.cli.application import PLUGINS_AND_FILES, app
+from slds_core.study.errors import StudyError
 
 
 @app.command(rich_help_panel=PLUGINS_AND_FILES)
@@ -44,4 +45,6 @@ def import_pickle(
     """Turn the pickle that the notebook loads into a model file."""
     from slds_core.study.stages.import_pickle import import_pickle
 
+    if output.exists() and pickle.exists() and output.samefile(pickle):
+        raise StudyError(f"{output}: is the pickle itself; expected another file to write")
     typer.echo(import_pickle(pickle, output, name=name, start=start, precision=precision))

@@ -55,6 +55,7 @@ def infer(model: Model, output: Output, plugin: Plugin, parameters: Parameters =
     """Run inference: a model → inference/{setting}.nc."""
     from slds_core.study.stages.infer import infer
 
+    _spare(output, model)
     name = name or output.stem
     _say("infer", name, infer(model, name, _settings(plugin, parameters), output))
 
@@ -64,6 +65,7 @@ def residual(model: Model, inference: Inference, output: Output, name: Name = ""
     """Measure the distance from the fixed point: an inference → residual/{setting}.nc."""
     from slds_core.study.stages.residual import residual
 
+    _spare(output, model, inference)
     name = name or output.stem
     _say("residual", name, residual(model, inference, name, output))
 
@@ -84,6 +86,7 @@ def gradient(
     """Differentiate an objective through the fixed point: → gradient/{setting}.nc."""
     from slds_core.study.stages.gradient import gradient
 
+    _spare(output, model, *([inference] if inference else []))
     name = name or output.stem
     settings, goal = _settings(plugin, parameters), _settings(objective, objective_parameters)
     _say("gradient", name, gradient(model, inference, name, settings, goal, output))
@@ -100,6 +103,7 @@ def compare(
     """Compare gradients: gradient/*.nc → comparison.nc."""
     from slds_core.study.stages.compare import compare
 
+    _spare(output, *gradients)
     _say("compare", output.parent.name, compare(gradients, reference, output))
 
 
@@ -125,6 +129,12 @@ def report(
 def _check(precision: str) -> None:
     if precision not in ("float32", "float64"):
         raise StudyError(f"--precision: expected float32 or float64, found {precision!r}")
+
+
+def _spare(output: Path, *inputs: Path) -> None:
+    """Refuses to write over what is read."""
+    if any(output.exists() and place.exists() and output.samefile(place) for place in inputs):
+        raise StudyError(f"--output: {output} is an input too; expected another file")
 
 
 def _settings(plugin: str, assignments: list[str]) -> dict[str, Any]:

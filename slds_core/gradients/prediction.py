@@ -19,7 +19,8 @@ def conjugate_gradients(rate: float, tolerance: float) -> float:
     References:
         Saad (2003), "Iterative methods for sparse linear systems", equation 6.128.
     """
-    return max(math.log(2 / tolerance) / -math.log(_chebyshev_rate(rate)), 1.0)
+    kept = _chebyshev_rate(rate)
+    return 1.0 if 2 * kept <= tolerance else math.log(2 / tolerance) / -math.log(kept)
 
 
 def bicgstab(rate: float, tolerance: float) -> float:
@@ -37,12 +38,14 @@ def gmres(rate: float, tolerance: float, restart: int) -> float | None:
     contraction = 2 * _chebyshev_rate(rate) ** restart
     if contraction >= 1:
         return None
-    return (restart + 1) * max(math.ceil(math.log(tolerance) / math.log(contraction)), 1)
+    cycles = 1 if contraction <= tolerance else math.ceil(math.log(tolerance) / math.log(contraction))
+    return (restart + 1) * cycles
 
 
 def richardson(rate: float, tolerance: float, damping: float) -> float:
     """Returns the products that ``(1 - damping (1 - λ))ᵏ ≤ tolerance`` needs."""
-    return max(math.log(tolerance) / math.log1p(-damping * (1 - rate)), 1.0)
+    kept = 1 - damping * (1 - rate)
+    return 1.0 if kept <= tolerance else math.log(tolerance) / math.log1p(-damping * (1 - rate))
 
 
 def _chebyshev_rate(rate: float) -> float:

@@ -88,12 +88,15 @@ class Pictures:
         Raises:
             StudyError: the folder cannot be written, or the disk is full.
         """
-        for path, content in self._files.items():
-            try:
+        path = self._folder
+        try:
+            if path is not None:  # empty where no figure applies: the workflow asks for it all the same
+                path.mkdir(parents=True, exist_ok=True)
+            for path, content in self._files.items():
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(content)
-            except OSError as error:
-                raise StudyError(f"{path}: cannot be written: {error}") from error
+        except OSError as error:
+            raise StudyError(f"{path}: cannot be written: {error}") from error
 
     def identifier(self, text: str) -> str:
         """Returns an identifier for an element of the page, used by no other."""

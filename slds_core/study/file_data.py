@@ -1,5 +1,6 @@
 """Time series from tables of one's own, as a plugin. It stands here, and not in ``plugins/``, because files enter in ``study/``."""
 
+import warnings
 from pathlib import Path
 from typing import Any, Literal
 
@@ -97,7 +98,11 @@ def _frame(path: Path) -> Any:
     kind = _SUFFIXES.get(path.suffix.lower())
     try:
         if kind == "CSV":
-            return pd.read_csv(path)
+            with warnings.catch_warnings():
+                warnings.simplefilter("error", pd.errors.ParserWarning)
+                return pd.read_csv(
+                    path, index_col=False
+                )  # else a row with a value too many would shift all columns by one
         if kind == "Parquet":
             return pd.read_parquet(path)
         if kind == "NetCDF":
@@ -107,7 +112,7 @@ def _frame(path: Path) -> Any:
                 return dataset.to_dataframe().reset_index()
     except ImportError as error:
         raise StudyError(f"{path}: reading Parquet needs a package: pip install 'slds-core[parquet]'") from error
-    except (OSError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError, pd.errors.ParserWarning) as error:
         raise StudyError(f"{path}: cannot be read as {kind}: {error}") from error
     raise StudyError(f"{path}: cannot tell the format by '{path.suffix}'; expected one of {', '.join(_SUFFIXES)}")
 

@@ -54,7 +54,7 @@ def plugins_in(path: Path, kind: str) -> dict[str, type[Plugin]]:
     Abstract classes and those whose names begin with an underscore are left out.
 
     Raises:
-        StudyError: the file cannot be imported.
+        StudyError: the file cannot be imported, or two classes in it have one name.
     """
     module = _load(path.resolve())
     found = {}
@@ -66,7 +66,10 @@ def plugins_in(path: Path, kind: str) -> dict[str, type[Plugin]]:
             and not name.startswith("_")
             and (member.__module__ + ".").startswith(module.__name__ + ".")
         ):
-            found[getattr(member, "name", None) or _snake_case(member.__name__)] = member
+            called = getattr(member, "name", None) or _snake_case(member.__name__)
+            if found.setdefault(called, member) is not member:
+                classes = f"{found[called].__name__} and {member.__name__}"
+                raise StudyError(f"plugin file {path}: two classes have the name '{called}': {classes}")
     return found
 
 

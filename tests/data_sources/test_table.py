@@ -87,3 +87,13 @@ def test_unknown_format_and_missing_file(tmp_path):
 def test_contract(frame, tmp_path):
     path = written(frame, tmp_path / "table.csv")
     check_data(registry.make("data", "table", {"path": str(path), "time": "year", "group": "country"}))
+
+
+def test_a_value_too_many_never_shifts_columns(tmp_path):
+    """An empty one at the end of each row is none; any other is refused."""
+    (tmp_path / "trailing.csv").write_text("year,gdp,cons\n2000,1.0,10,\n2001,2.0,20,\n2002,3.5,30,\n")
+    series = Table(path=str(tmp_path / "trailing.csv"), columns=["gdp"], standardise=False).load()
+    np.testing.assert_array_equal(np.asarray(series.values).ravel(), [1.0, 2.0, 3.5])
+    (tmp_path / "shifted.csv").write_text("a,b\n1,2,3\n4,5,6\n7,8,9\n")
+    with pytest.raises(StudyError, match=r"shifted\.csv: .*Length of header or names does not match length of data"):
+        Table(path=str(tmp_path / "shifted.csv")).load()

@@ -59,3 +59,12 @@ def test_gmres_needs_no_more_cycles_than_predicted(rate):
 def test_gmres_has_no_prediction_where_a_cycle_is_not_bound_to_help():
     # ρ = 0.98, and twice its tenth power is 1.63
     assert prediction.gmres(0.9999, TOLERANCE, 10) is None
+
+
+@pytest.mark.parametrize("rate", [1e-320, 1e-200, 1e-34])
+def test_a_rate_that_underflows_takes_one_step(rate):
+    assert prediction.conjugate_gradients(rate, TOLERANCE) == 1
+    assert prediction.bicgstab(rate, TOLERANCE) == 2
+    assert prediction.gmres(rate, TOLERANCE, 300) == 301
+    assert prediction.richardson(rate, TOLERANCE, 1.0) == 1
+    assert prediction.gmres(0.1, TOLERANCE, 1000) == 1001

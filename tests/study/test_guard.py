@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from slds_core.cli import execute
+from slds_core.study import store
 from slds_core.study.errors import StudyError
 from slds_core.study.stages.build_model import build_model
 from slds_core.study.stages.compare import compare
@@ -14,6 +16,11 @@ from slds_core.study.stages.residual import residual
 TINY = {"plugin": "random_slds", "parameters": {"time": 3, "latent": 1, "states": 2}}
 ELBO = {"plugin": "elbo", "parameters": {}}
 OWN = '''
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from slds_core.fixed_point import coordinate_ascent
+from slds_core.gradients import unrolled
 from slds_core.plugins import GradientPlugin, InferencePlugin, ModelPlugin
 
 class Garbage(GradientPlugin):
@@ -26,6 +33,26 @@ class Failing(InferencePlugin):
     """Fails."""
     def infer(self, problem, parameters, state):
         raise KeyError("nothing there")
+
+class Blind(InferencePlugin):
+    """Says that it converged, at no numbers."""
+    def infer(self, problem, parameters, state):
+        found = coordinate_ascent(problem, parameters, state, max_sweeps=3, tolerance=1e9)
+        return eqx.tree_at(lambda f: f.state, found, found.state * jnp.nan)
+
+class Idle(InferencePlugin):
+    """Takes no iteration."""
+    def infer(self, problem, parameters, state):
+        found = coordinate_ascent(problem, parameters, state, max_sweeps=3)
+        return eqx.tree_at(lambda f: f.iterations, found, jnp.array(0))
+
+class Solves(GradientPlugin):
+    """Says that it solved the adjoint, and returns no numbers."""
+    start = "initial"
+    def estimate(self, problem, objective, parameters, state):
+        found = unrolled(problem, objective, parameters, state, sweeps=2)
+        nothing = jax.tree.map(lambda leaf: leaf * jnp.nan, found.gradient)
+        return eqx.tree_at(lambda f: f.gradient, found, nothing)
 
 class Broken(ModelPlugin):
     """Fails."""
@@ -65,13 +92,13 @@ def test_no_gradient(folder):
 
 
 def test_an_inference_that_raises(folder):
-    with pytest.raises(StudyError, match=r"own.py:failing' failed: KeyError: 'nothing there' \(own.py, line 13\)$"):
+    with pytest.raises(StudyError, match=r"own.py:failing' failed: KeyError: 'nothing there' \(own.py, line 18\)$"):
         infer(folder / "one" / "model.nc", "failing", own(folder, "failing"), folder / "failing.nc")
 
 
 def test_a_model_that_raises(folder):
     with pytest.raises(
-        StudyError, match=r"own.py:broken' failed: ZeroDivisionError: division by zero \(own.py, line 18\)$"
+        StudyError, match=r"own.py:broken' failed: ZeroDivisionError: division by zero \(own.py, line 43\)$"
     ):
         build_model("broken", own(folder, "broken"), "float64", folder / "broken.nc")
 
@@ -93,3 +120,38 @@ def test_two_files_of_one_name(folder):
     file = folder / "one" / "gradient" / "elbo.nc"
     with pytest.raises(StudyError, match=r"elbo.nc: has the name of another file, "):
         compare([file, file], [], folder / "comparison.nc")
+
+
+def test_what_is_not_finite_is_told_whatever_the_plugin_says(folder):
+    said = infer(folder / "one" / "model.nc", "blind", own(folder, "blind"), folder / "blind.nc")
+    assert said.startswith("nonfinite")
+    assert store.read(folder / "blind.nc", "inference").attrs["status"] == "nonfinite"
+    said = gradient(folder / "one" / "model.nc", None, "solves", own(folder, "solves"), ELBO, folder / "solves.nc")
+    assert said.startswith("nonfinite")
+    assert store.read(folder / "solves.nc", "gradient").attrs["status"] == "nonfinite"
+
+
+def test_an_inference_without_iterations(folder):
+    with pytest.raises(
+        StudyError, match=r"own.py:idle': expected 1 to 3 iterations, as its trace has room for, found 0"
+    ):
+        infer(folder / "one" / "model.nc", "idle", own(folder, "idle"), folder / "idle.nc")
+    assert not (folder / "idle.nc").exists()
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["infer", "--plugin", "newton_cg", "--model", "{}", "--output", "{}"],
+        ["residual", "--inference", "x.nc", "--model", "{}", "--output", "{}"],
+        ["gradient", "--plugin", "one_step", "--objective", "elbo", "--model", "{}", "--output", "{}"],
+        ["compare", "{}", "--output", "{}"],
+        ["import-pickle", "{}", "{}"],
+    ],
+)
+def test_no_command_writes_over_what_it_reads(folder, command, capsys):
+    place = folder / "two" / "model.nc"
+    before = place.read_bytes()
+    assert execute([word.format(place) for word in command]) == 1
+    assert place.read_bytes() == before
+    assert "expected another file" in capsys.readouterr().err

@@ -132,3 +132,12 @@ def test_digest_depends_on_contents_not_on_places(tmp_path):
     assert digest([tmp_path / "a" / "own.py"]) == digest([tmp_path / "b" / "own.py"])
     write(tmp_path / "b" / "own.py", value="4.0")
     assert digest([tmp_path / "a" / "own.py"]) != digest([tmp_path / "b" / "own.py"])
+
+
+def test_two_classes_of_one_name_are_refused(tmp_path):
+    path = write(tmp_path / "own.py", "One")
+    twice = path.read_text().replace('    """One."""', '    """One."""\n    name: ClassVar[str] = "same"')
+    twice = "from typing import ClassVar\n" + twice
+    path.write_text(twice + twice.replace("class One", "class Two"))
+    with pytest.raises(StudyError, match=r"own\.py: two classes have the name 'same': One and Two"):
+        plugins_in(path, "objectives")

@@ -36,6 +36,7 @@ from slds_core.study.stages.common import (
 )
 from slds_core.study.timing import measure
 from slds_core.study.trees import named_fields, to_variables
+from slds_core.trees import all_finite
 
 PREFIX = "gradient"
 _SEQUENCE = "sequence"
@@ -139,8 +140,9 @@ def _full(found: Gradient, fields: Any) -> tuple[dict[str, xr.Variable], str, st
         "residual": store.variable((), info.residual, "true relative residual of the adjoint system"),
         "forward_residual": store.variable((), info.forward_residual, "largest change of the state in one more sweep"),
     }
-    status = name_of(info.status)
-    return variables, status, GradientStatus[info.status], f"{status}, {int(info.products)} products"
+    told = info.status if all_finite((found.value, found.gradient)) else GradientStatus.nonfinite
+    status = name_of(told)
+    return variables, status, GradientStatus[told], f"{status}, {int(info.products)} products"
 
 
 def _directional(found: DirectionalDerivatives, groups: list[str]) -> tuple[dict[str, xr.Variable], str, str, str]:

@@ -11,11 +11,13 @@ from slds_core.fixed_point.progress import RESIDUAL
 from slds_core.fixed_point.status import name_of
 from slds_core.plugins import Declined, InferencePlugin
 from slds_core.study import registry, store
+from slds_core.study.errors import StudyError
 from slds_core.study.guard import failures_of
 from slds_core.study.programs import Bound, with_numbers, without_numbers
 from slds_core.study.stages.common import STATE, attributes, cost_variables, declined, read_model, sequence_variables
 from slds_core.study.timing import measure
 from slds_core.study.trees import to_variables
+from slds_core.trees import all_finite
 
 
 def infer(model: Path, name: str, settings: dict[str, Any], output: Path) -> str:
@@ -31,7 +33,7 @@ def infer(model: Path, name: str, settings: dict[str, Any], output: Path) -> str
         A sentence on how inference ended. Want of convergence is recorded, not raised; so is a plugin's declining.
 
     Raises:
-        StudyError: the plugin or a file cannot be used.
+        StudyError: the plugin or a file cannot be used, or the plugin's trace does not fit its iterations.
     """
     stored = read_model(model)
     plugin = registry.make("inference", settings["plugin"], settings["parameters"])
@@ -45,7 +47,14 @@ def infer(model: Path, name: str, settings: dict[str, Any], output: Path) -> str
         store.write(declined(reason), output, "inference", origin)
         return f"skipped: {reason}"
     inference: Inference = cost.result
-    iterations, sweeps, status = int(inference.iterations), int(inference.sweeps), name_of(inference.status)
+    iterations, sweeps = int(inference.iterations), int(inference.sweeps)
+    room = inference.trace.residual.maximum.size
+    if not 1 <= iterations <= room:
+        raise StudyError(
+            f"plugin '{settings['plugin']}': expected 1 to {room} iterations, as its trace has room for, found {iterations}"
+        )
+    told = inference.status if all_finite(inference.state) else InferenceStatus.nonfinite
+    status = name_of(told)
     statistics = stored.problem.statistics(inference.posterior)
     dataset = xr.Dataset(
         to_variables(statistics, stored.problem.statistics_fields(), "posterior")
@@ -57,7 +66,7 @@ def infer(model: Path, name: str, settings: dict[str, Any], output: Path) -> str
         | _trace_variables(inference, iterations, cost.run_seconds[0])
         | _sequence_variables(stored.problem, inference, iterations, _state_tolerance(plugin))
         | cost_variables(cost),
-        attrs={"status": status, "status_message": InferenceStatus[inference.status]},
+        attrs={"status": status, "status_message": InferenceStatus[told]},
     )
     store.write(dataset, output, "inference", origin)
     residual = float(inference.trace.residual.maximum[iterations - 1])
