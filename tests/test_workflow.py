@@ -79,6 +79,17 @@ def test_a_second_run_does_nothing(study):
     assert "Nothing to be done" in (snakemake(study, "--dry-run").stdout + snakemake(study, "--dry-run").stderr)
 
 
+def test_a_result_that_was_removed_is_made_again(study):
+    """Also beside a report that is there, and not as a whole: what does not depend on it stays."""
+    place = study / "results/tiny/residual/five.nc"
+    place.rename(study / "kept.nc")
+    try:
+        planned = snakemake(study, "--dry-run")
+        assert jobs(planned.stdout + planned.stderr) == {"residual", "report"}
+    finally:
+        (study / "kept.nc").rename(place)
+
+
 @pytest.mark.parametrize(
     ("path", "value", "rerun"),
     [
@@ -112,17 +123,6 @@ def test_one_gradient_more_is_one_job_its_comparison_and_the_report(study):
         assert {path: path.stat().st_mtime_ns for path in kept} == kept
     finally:
         (study / "config.yaml").write_text(before)
-
-
-def test_a_result_that_was_removed_is_made_again(study):
-    """Also beside a report that is there, and not as a whole: what does not depend on it stays."""
-    place = study / "results/tiny/residual/five.nc"
-    place.rename(study / "kept.nc")
-    try:
-        planned = snakemake(study, "--dry-run")
-        assert jobs(planned.stdout + planned.stderr) == {"residual", "report"}
-    finally:
-        (study / "kept.nc").rename(place)
 
 
 def test_one_box_alone(study):
