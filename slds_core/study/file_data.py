@@ -100,9 +100,8 @@ def _frame(path: Path) -> Any:
         if kind == "CSV":
             with warnings.catch_warnings():
                 warnings.simplefilter("error", pd.errors.ParserWarning)
-                return pd.read_csv(
-                    path, index_col=False
-                )  # else a row with a value too many would shift all columns by one
+                # else a row with a value too many would shift all columns by one
+                return pd.read_csv(path, index_col=False)
         if kind == "Parquet":
             return pd.read_parquet(path)
         if kind == "NetCDF":

@@ -229,3 +229,12 @@ def test_wrong_shapes_are_named(name, shapes):
 def test_unknown_backend():
     with pytest.raises(ValueError, match="backend: expected one of native, scan, associative, found 'quantum'"):
         hmm.smooth(discrete_chain(2, 2), backend="quantum")
+
+
+@each_backend
+@pytest.mark.parametrize("time", [2, 3, 5])
+def test_where_no_path_is_possible_nothing_is_a_number(backend, time):
+    potentials = discrete_chain(time, 3)
+    found = smooth(HMMPotentials(potentials.initial, jnp.full((3, 3), -jnp.inf), potentials.unary), backend)
+    assert np.isnan(found.log_partition) or np.isneginf(found.log_partition)
+    assert np.isnan(found.statistics.marginals).any()
