@@ -6,7 +6,7 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,6 +14,9 @@ from slds_core.cli.application import STUDIES, app
 from slds_core.cli.ending import end
 from slds_core.study.errors import StudyError
 from slds_core.study.sources import PACKAGE
+
+if TYPE_CHECKING:
+    from slds_core.study.schema import Configuration
 
 Config = Annotated[Path, typer.Option("--config", "-C", help="The study's configuration.")]
 
@@ -34,10 +37,16 @@ def run(
 
     if cores != "all" and not (cores.isdecimal() and int(cores) > 0):
         raise StudyError(f"--cores: expected a number above 0, or 'all', found '{cores}'")
-    read_files([_existing(config)])  # all that is wrong, told at once and before Snakemake starts
+    study = read_files([_existing(config)])  # all that is wrong, told at once and before Snakemake starts
     command = [sys.executable, "-m", "snakemake", "--cores", cores, "--profile", str(_profile(profile))]
     # --configfile takes all words up to the next option, and would take a target that followed it
-    command += ["--configfile", str(config), "--snakefile", str(_shipped("workflow") / "Snakefile"), *context.args]
+    command += [
+        "--configfile",
+        str(config),
+        "--snakefile",
+        str(_shipped("workflow") / "Snakefile"),
+        *_with_outdated(context.args, study),
+    ]
     if {"-n", "--dry-run", "--dryrun"} & set(context.args):  # looks, and may do so beside a run
         raise typer.Exit(_status(command))
     with claim(Path()) as ours:
@@ -81,6 +90,27 @@ def schema() -> None:
     from slds_core.study.json_schema import json_schema
 
     typer.echo(json.dumps(json_schema(), indent=2))
+
+
+def _with_outdated(arguments: list[str], study: "Configuration") -> list[str]:
+    """Returns the arguments for Snakemake, and to make anew what is there and does not belong to the study; tells of it.
+
+    Its own records tell as much, unless they were lost, or results were copied without them, or damaged.
+    """
+    # what is forced is made also where other results alone were asked for
+    if not Path("results").is_dir() or any(argument.startswith(("results/", "all_")) for argument in arguments):
+        return arguments
+    from slds_core.study.verify import outdated
+
+    found = outdated(study, Path("results"))
+    if not found:
+        return arguments
+    first = f"{found[0].path}: {found[0].problems[0]}"
+    typer.echo(f"not of this study, and made anew: {len(found)} results ('slds verify' lists them); {first}", err=True)
+    option = next((option for option in ("--forcerun", "-R") if option in arguments), None)
+    after = len(arguments) if option is None else arguments.index(option) + 1
+    forced = [*([] if option else ["--forcerun"]), *(str(finding.path) for finding in found)]
+    return [*arguments[:after], *forced, *arguments[after:]]
 
 
 def _existing(config: Path) -> Path:

@@ -10,6 +10,7 @@ from tempfile import TemporaryDirectory
 from slds_core.report.load import Absence, ModelResults
 from slds_core.study import store
 from slds_core.study.configuration import read_files
+from slds_core.study.contents import made_from, place
 from slds_core.study.errors import StudyError
 from slds_core.study.provenance import file_hash
 from slds_core.study.schema import Configuration
@@ -100,13 +101,24 @@ def gather(
     checked = read_files(configuration) if configuration else None
     results: dict[str, ModelResults] = {name: ModelResults(name) for name in (checked.models if checked else ())}
     files, damaged, gradients = [], {}, {}
+    read = {}
     for path in paths:
         try:
-            dataset = store.read_any(path)
+            read[path] = store.read_any(path)
         except StudyError as error:
             damaged[_place(path)] = str(error)
-            continue
+    known = {(dataset.attrs["model"], place(dataset)): dataset.attrs.get("contents_hash") for dataset in read.values()}
+    for path, dataset in read.items():
         model = dataset.attrs["model"]
+        # a file that is not there cannot be spoken against
+        others = [
+            source for source, digest in made_from(dataset).items() if known.get((model, source), digest) != digest
+        ]
+        if others:
+            damaged[model, dataset.attrs["slds_kind"], dataset.attrs["setting"]] = (
+                f"{path}: was made from another state of {', '.join(others)}; run it again"
+            )
+            continue
         results.setdefault(model, ModelResults(model)).add(dataset)
         if dataset.attrs["slds_kind"] == "gradient":
             gradients.setdefault(model, []).append(path)

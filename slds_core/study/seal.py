@@ -26,6 +26,13 @@ def holds(path: Path) -> bool | None:
     return intact(path.read_bytes())
 
 
+def is_there(path: Path) -> bool | None:
+    """Returns ``True`` if a file ends with a seal, whether or not it holds; ``None`` if not."""
+    with open(path, "rb") as stream:
+        stream.seek(max(path.stat().st_size - _SIZE, 0))
+        return stream.read().startswith(_MARK) or None
+
+
 def intact(contents: bytes) -> bool | None:
     """Returns whether a file's contents are as they were sealed; ``None`` where they have no seal."""
     ending = of(contents)

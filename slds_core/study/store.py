@@ -8,11 +8,13 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import netCDF4
 import numpy as np
 import xarray as xr
 from cachetools import LRUCache, cached
 
 from slds_core.study import seal
+from slds_core.study.contents import contents_hash
 from slds_core.study.errors import StudyError
 
 SCHEMA_VERSION = 1
@@ -40,6 +42,7 @@ def write(dataset: xr.Dataset, path: Path, kind: str, provenance: dict[str, Any]
             raise ValueError(f"variable '{name}' lacks long_name or units")
     attributes = {"Conventions": "CF-1.10", "slds_kind": kind, "slds_schema_version": SCHEMA_VERSION}
     attributes |= {key: _plain(value) for key, value in provenance.items()}
+    attributes["contents_hash"] = contents_hash(dataset, provenance)
     dataset = dataset.assign_attrs(attributes | dataset.attrs | {"complete": 1})
     encoding = {
         name: {"fletcher32": True}
@@ -71,8 +74,7 @@ def read(path: Path, kind: str) -> xr.Dataset:
         StudyError: the file is missing, unreadable, half-written, changed since, of another kind or another schema version.
     """
     dataset = read_any(path, expected=f"{_a(kind)} file")
-    if dataset.attrs["slds_kind"] != kind:
-        raise StudyError(f"{path}: expected {_a(kind)} file, found {_a(dataset.attrs['slds_kind'])} file")
+    _require_kind(path, dataset.attrs, kind)
     return dataset
 
 
@@ -81,21 +83,55 @@ def read_any(path: Path, expected: str = "a file of this project") -> xr.Dataset
     path = Path(path)
     if not path.is_file():
         raise StudyError(f"{path}: no such file; expected {expected}")
-    dataset, sealed = _opened(path)
-    if dataset.attrs.get("slds_kind") not in KINDS:
+    try:
+        dataset, sealed = _opened(path)
+    except StudyError as error:
+        raise StudyError(f"{error}; if it is a result, delete it and run again") from error
+    _require_result(path, dataset.attrs, sealed, expected)
+    dataset.encoding["source"] = str(path)
+    return dataset
+
+
+def attributes(path: Path, kind: str) -> dict[str, Any]:
+    """Returns a file's attributes, fast: of a large file nothing else is read, so that damage may go unnoticed.
+
+    Raises:
+        StudyError: as ``read``.
+    """
+    if not path.is_file():
+        raise StudyError(f"{path}: no such file; expected {_a(kind)} file")
+    sealed = seal.holds(path) if path.stat().st_size <= _SMALL else seal.is_there(path)
+    if sealed is False:
+        raise StudyError(f"{path}: the file is damaged, its checksum does not hold")
+    try:
+        with netCDF4.Dataset(path) as opened:
+            found = {name: opened.getncattr(name) for name in opened.ncattrs()}
+    except Exception as error:  # as in _opened
+        raise StudyError(f"{path}: cannot be read as NetCDF, the file is damaged or foreign: {error}") from error
+    _require_result(path, found, bool(sealed), f"{_a(kind)} file")
+    _require_kind(path, found, kind)
+    return found
+
+
+def _require_result(path: Path, attributes: dict[str, Any], sealed: bool, expected: str) -> None:
+    """Raises where a file is not a whole result of this version's."""
+    if attributes.get("slds_kind") not in KINDS:
         raise StudyError(f"{path}: expected {expected}, found a NetCDF file of another origin")
-    version = dataset.attrs.get("slds_schema_version")
+    version = attributes.get("slds_schema_version")
     if version != SCHEMA_VERSION:
         raise StudyError(f"{path}: schema version {version}, expected {SCHEMA_VERSION}; rebuild it with this version")
-    if dataset.attrs.get("complete") != 1:
+    if attributes.get("complete") != 1:
         raise StudyError(f"{path}: the file is incomplete; delete it and run again")
     if not sealed:
         raise StudyError(
             f"{path}: has no checksum at its end: it was cut, changed by another program, or written by an older version;"
             " delete it and run again. A model that you changed on purpose can be used without the attribute slds_kind"
         )
-    dataset.encoding["source"] = str(path)
-    return dataset
+
+
+def _require_kind(path: Path, attributes: dict[str, Any], kind: str) -> None:
+    if attributes["slds_kind"] != kind:
+        raise StudyError(f"{path}: expected {_a(kind)} file, found {_a(attributes['slds_kind'])} file")
 
 
 def open_whole(path: Path, **options: Any) -> xr.Dataset:

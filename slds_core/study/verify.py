@@ -1,12 +1,10 @@
 """Whether the files in a results folder belong to a configuration, to this code and to this environment: hashes derived anew."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import xarray as xr
+from typing import Any, NamedTuple
 
 from slds_core.study import registry, store
 from slds_core.study.errors import StudyError
@@ -34,10 +32,20 @@ def verify(study: Configuration, results: Path) -> list[Finding]:
     """
     if not results.is_dir():
         raise StudyError(f"{results}: no such folder; expected the results of a study")
-    expected = dict(_expected(study, results))
-    findings = [Finding(path, _problems(path, *wanted, study.precision)) for path, wanted in expected.items()]
-    strangers = sorted(set(results.rglob("*.nc")) - set(expected))
+    findings = _findings(study, results, lambda path, kind: store.read(path, kind).attrs)
+    strangers = sorted(set(results.rglob("*.nc")) - {finding.path for finding in findings})
     return findings + [Finding(path, ["no setting of this configuration leads to it"]) for path in strangers]
+
+
+def outdated(study: Configuration, results: Path) -> list[Finding]:
+    """Returns a finding for each file that is there and does not belong to the study; quickly: large files are not read whole.
+
+    Args:
+        study: a checked configuration.
+        results: the folder with its results, if there is one.
+    """
+    found = _findings(study, results, store.attributes)
+    return [finding for finding in found if finding.problems and finding.path.exists()]
 
 
 def describe(findings: list[Finding]) -> str:
@@ -47,45 +55,70 @@ def describe(findings: list[Finding]) -> str:
     return "\n".join([*lines, f"{good} of {len(findings)} files belong to this configuration, code and environment"])
 
 
-def _expected(
-    study: Configuration, results: Path
-) -> Iterator[tuple[Path, tuple[str, dict[str, Any], dict[str, Setting]]]]:
-    """Yields each file with its kind, the settings that it should hold, and the plugins that should have made it."""
+class _Wanted(NamedTuple):
+    """A file that a study should have."""
+
+    folder: Path  # of its model
+    place: str  # in there, without the ending
+    kind: str
+    settings: dict[str, Any]
+    plugins: dict[str, Setting]  # that should have made it, by kind
+
+    @property
+    def path(self) -> Path:
+        return self.folder / f"{self.place}.nc"
+
+
+def _expected(study: Configuration, results: Path) -> Iterator[_Wanted]:
+    """Yields each file, after those that it is made from."""
     for model, built in study.models.items():
         folder = results / model
-        yield folder / "model.nc", ("model", _box(built), {"models": built})
+        yield _Wanted(folder, "model", "model", _box(built), {"models": built})
         for name, setting in study.inference.items():
-            yield folder / "inference" / f"{name}.nc", ("inference", _box(setting), {"inference": setting})
-            yield folder / "residual" / f"{name}.nc", ("residual", {"inference": name}, {})
+            yield _Wanted(folder, f"inference/{name}", "inference", _box(setting), {"inference": setting})
+            yield _Wanted(folder, f"residual/{name}", "residual", {"inference": name}, {})
         for name, setting in study.gradients.items():
-            at = {} if setting.at is None else {"at": setting.at}
             plugins = {"gradients": setting, "objectives": study.objective}
-            wanted = _box(setting) | at | {"objective": _box(study.objective)}
-            yield folder / "gradient" / f"{name}.nc", ("gradient", wanted, plugins)
+            wanted = _box(setting) | {"at": setting.at, "objective": _box(study.objective)}
+            yield _Wanted(folder, f"gradient/{name}", "gradient", wanted, plugins)
         if study.gradients:
-            yield folder / "comparison.nc", ("comparison", {}, {})
+            yield _Wanted(folder, "comparison", "comparison", {"references": study.references}, {})
 
 
 def _box(setting: Setting) -> dict[str, Any]:
     return {"plugin": setting.plugin, "parameters": setting.parameters}
 
 
-def _problems(path: Path, kind: str, wanted: dict[str, Any], plugins: dict[str, Setting], precision: str) -> list[str]:
-    try:
-        dataset = store.read(path, kind)
-    except StudyError as error:
-        return [str(error).removeprefix(f"{path}: ")]
-    found, problems = _attributes(dataset), []
-    for key, value in wanted.items():
+def _findings(study: Configuration, results: Path, read: Callable[[Path, str], dict[str, Any]]) -> list[Finding]:
+    """Returns a finding for each file that the study should have."""
+    contents: dict[Path, str] = {}  # hashes of what belongs
+    findings = []
+    for wanted in _expected(study, results):
+        try:
+            attributes = read(wanted.path, wanted.kind)
+        except StudyError as error:
+            problems = [str(error).removeprefix(f"{wanted.path}: ")]
+        else:
+            found = _decoded(attributes)
+            problems = [*_problems(found, wanted, study.precision), *_other_sources(found, wanted.folder, contents)]
+            if not problems:
+                contents[wanted.path] = attributes["contents_hash"]
+        findings.append(Finding(wanted.path, problems))
+    return findings
+
+
+def _problems(found: dict[str, Any], wanted: _Wanted, precision: str) -> list[str]:
+    problems = []
+    for key, value in wanted.settings.items():
         if found["settings"].get(key) != value:
             problems.append(
                 f"made with {key} {json.dumps(found['settings'].get(key))}, configured is {json.dumps(value)}"
             )
     if found["precision"] != precision:
         problems.append(f"made in {found['precision']}, configured is {precision}")
-    if found["code_hash"] != code_hash(kind):
-        problems.append(f"made by other code ({found['code_hash']}, now {code_hash(kind)})")
-    for name, setting in plugins.items():
+    if found["code_hash"] != code_hash(wanted.kind):
+        problems.append(f"made by other code ({found['code_hash']}, now {code_hash(wanted.kind)})")
+    for name, setting in wanted.plugins.items():
         now = registry.identity(name, setting.plugin)
         if found["plugins"].get(name) != now:
             problems.append(
@@ -104,7 +137,19 @@ def _problems(path: Path, kind: str, wanted: dict[str, Any], plugins: dict[str, 
     return problems
 
 
-def _attributes(dataset: xr.Dataset) -> dict[str, Any]:
-    plain = {key: str(dataset.attrs.get(key, "")) for key in ("precision", "code_hash")}
-    stored = ("settings", "plugins", "packages", "input_files")
-    return plain | {key: json.loads(dataset.attrs.get(key, "{}")) for key in stored}
+def _other_sources(found: dict[str, Any], folder: Path, contents: dict[Path, str]) -> list[str]:
+    """Returns what speaks against the results that a file was made from."""
+    problems = []
+    for place, digest in found["made_from"].items():
+        belongs = contents.get(folder / f"{place}.nc")
+        if belongs is None:
+            problems.append(f"made from {place}.nc, which does not belong or is not there")
+        elif belongs != digest:
+            problems.append(f"made from another state of {place}.nc")
+    return problems
+
+
+def _decoded(attributes: dict[str, Any]) -> dict[str, Any]:
+    plain = {key: str(attributes.get(key, "")) for key in ("precision", "code_hash")}
+    stored = ("settings", "plugins", "packages", "input_files", "made_from")
+    return plain | {key: json.loads(attributes.get(key, "{}")) for key in stored}

@@ -61,6 +61,48 @@ def test_a_harmed_file_is_named_and_made_again(reference, folder, harm, message)
     assert status == 0, output
 
 
+def test_a_plain_run_makes_again_what_is_harmed(reference, folder):
+    assert studies.run(folder)[0] == 0
+    flip(folder / "results/tiny/model.nc")
+    truncate(folder / "results/tiny/inference/newton.nc")
+    status, output = studies.run(folder)
+    assert status == 0, output
+    assert "made anew: " in output
+    assert "results/tiny/model.nc: cannot be read as NetCDF" in output
+    studies.assert_same_numbers(reference, folder)
+    assert "Nothing to be done" in studies.run(folder)[1]
+
+
+def test_what_another_study_left_is_made_again_without_records(reference, folder):
+    """Snakemake, without its records, takes what is there for up to date."""
+    configuration = (folder / "config.yaml").read_text()
+    (folder / "config.yaml").write_text(
+        configuration.replace("max_sweeps: 5", "max_sweeps: 6").replace("time: 12", "time: 9")
+    )
+    assert studies.run(folder)[0] == 0
+    shutil.rmtree(folder / ".snakemake")
+    (folder / "config.yaml").write_text(configuration)
+    status, output = studies.run(folder)
+    assert status == 0, output
+    assert "not of this study, and made anew: 8 results" in output
+    studies.assert_same_numbers(reference, folder)
+
+
+def test_only_what_differs_is_made_again_without_records(reference, folder):
+    shutil.copytree(reference / "results", folder / "results")
+    (folder / "config.yaml").write_text((folder / "config.yaml").read_text().replace("max_sweeps: 5", "max_sweeps: 6"))
+    before = studies.modified(folder)
+    status, output = studies.run(folder)
+    assert status == 0, output
+    after = studies.modified(folder)
+    assert {name for name in after if after[name] != before[name]} == {
+        "tiny/inference/five.nc",
+        "tiny/residual/five.nc",
+    }
+    assert studies.run(folder, "--forcerun", "compare")[0] == 0  # a user's own wish is kept
+    assert studies.modified(folder)["tiny/comparison.nc"] > after["tiny/comparison.nc"]
+
+
 def test_a_full_disk(reference, folder, small_disk):
     small_disk("size=64k")
     status, output = studies.run(folder)

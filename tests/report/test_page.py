@@ -23,6 +23,7 @@ from slds_core.report.rows import GradientRow, convergence_rows, gradient_rows
 from slds_core.report.sections import answer, installed
 from slds_core.report.sections.cost import rule_costs
 from slds_core.report.study import Job, gather
+from slds_core.study import store
 from slds_core.study.errors import StudyError
 
 ORDER = ["answer", "convergence", "posterior", "gradients", "cost", "details", "provenance"]
@@ -123,6 +124,17 @@ def test_a_study_of_which_nothing_is_there_is_told_by_its_configuration(folder, 
     assert "it has not run" in (tmp_path / "report.html").read_text()
     with pytest.raises(StudyError, match="no files to report on"):
         gather([])
+
+
+def test_a_result_of_another_state_of_its_model_is_a_failed_one(folder, tmp_path):
+    inference = tmp_path / "tiny" / "inference" / "newton.nc"
+    dataset = store.read(folder / "results" / "tiny" / "inference" / "newton.nc", "inference")
+    store.write(dataset.assign_attrs(made_from='{"model": "0123"}'), inference, "inference", {})
+    study = gather([folder / "results" / "tiny" / "model.nc", inference])
+    absence = study.results["tiny"].absent["inference", "newton"]
+    assert absence.state == "failed"
+    assert absence.reason == f"{inference}: was made from another state of model; run it again"
+    assert gather([inference]).results["tiny"].inference.keys() == {"newton"}  # nothing to compare with
 
 
 def test_a_damaged_file_is_a_failed_result(folder, tmp_path):

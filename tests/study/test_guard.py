@@ -108,6 +108,22 @@ def test_an_inference_of_another_model(folder):
         residual(folder / "two" / "model.nc", folder / "one" / "inference" / "short.nc", "short", folder / "r.nc")
 
 
+def test_another_model_of_the_same_name(folder, tmp_path):
+    """As when a model's file was made anew after an inference, or two folders have a model of one name."""
+    larger = TINY | {"parameters": TINY["parameters"] | {"time": 4}}
+    other, found = tmp_path / "one" / "model.nc", folder / "one"
+    build_model("one", larger, "float64", other)
+    with pytest.raises(StudyError, match=r"short.nc: was made from another state of the model 'one'"):
+        residual(other, found / "inference" / "short.nc", "short", tmp_path / "r.nc")
+    settings = {"plugin": "fisher_cg", "parameters": {}}
+    with pytest.raises(StudyError, match=r"short.nc: was made from another state of the model 'one'"):
+        gradient(other, found / "inference" / "short.nc", "cg", settings, ELBO, tmp_path / "cg.nc")
+    settings = {"plugin": "unrolled", "parameters": {"sweeps": 2}}
+    gradient(other, None, "other", settings, ELBO, tmp_path / "other.nc")
+    with pytest.raises(StudyError, match=r"other.nc: has the state of the model .*, that of .*elbo.nc"):
+        compare([found / "gradient" / "elbo.nc", tmp_path / "other.nc"], [], tmp_path / "comparison.nc")
+
+
 def test_gradients_of_different_objectives(folder):
     files = sorted((folder / "one" / "gradient").glob("*.nc"))
     with pytest.raises(

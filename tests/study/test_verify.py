@@ -9,7 +9,9 @@ from slds_core.study import store
 from slds_core.study.configuration import read_configuration
 from slds_core.study.errors import StudyError
 from slds_core.study.stages.build_model import build_model
-from slds_core.study.verify import describe, verify
+from slds_core.study.stages.infer import infer
+from slds_core.study.stages.residual import residual
+from slds_core.study.verify import describe, outdated, verify
 
 CONTENT = {
     "models": {"tiny": {"plugin": "random_slds", "time": 3, "latent": 1, "states": 1}},
@@ -63,6 +65,38 @@ def test_other_origins(results, attribute, value, complaint):
     store.write(dataset, path, "model", {})
     [found] = problems(CONTENT, results)["tiny/model.nc"]
     assert found.startswith(complaint)
+
+
+def test_what_follows_from_another_state(results):
+    short = {"plugin": "coordinate_ascent", "parameters": {"max_sweeps": 2}}
+    model, inference = results / "tiny" / "model.nc", results / "tiny" / "inference" / "short.nc"
+    infer(model, "short", short, inference)
+    residual(model, inference, "short", results / "tiny" / "residual" / "short.nc")
+    assert not any(problems(CONTENT, results).values())
+
+    changed = CONTENT | {"models": {"tiny": {"plugin": "random_slds", "time": 4, "latent": 1, "states": 1}}}
+    found = problems(changed, results)
+    assert found["tiny/inference/short.nc"] == ["made from model.nc, which does not belong or is not there"]
+    settings = {"plugin": "random_slds", "parameters": {"time": 4, "latent": 1, "states": 1}}
+    build_model("tiny", settings, "float64", model)
+    found = problems(changed, results)
+    assert found["tiny/model.nc"] == []
+    assert found["tiny/inference/short.nc"] == ["made from another state of model.nc"]
+    assert [finding.path for finding in outdated(read_configuration(changed), results)] == [
+        inference,
+        results / "tiny" / "residual" / "short.nc",
+    ]
+
+
+def test_of_a_large_file_the_beginning_is_read(results, monkeypatch):
+    study = read_configuration(CONTENT | {"models": {"tiny": {"plugin": "random_slds", "time": 4}}})
+    whole = outdated(study, results)
+    monkeypatch.setattr(store, "_SMALL", 0)
+    assert outdated(study, results) == whole
+    (results / "tiny" / "model.nc").write_bytes(b"half a file")
+    [found] = outdated(study, results)
+    assert found.problems[0].startswith("cannot be read as NetCDF")
+    assert outdated(study, results / "nowhere") == []
 
 
 def test_strangers_and_damage(results):

@@ -66,7 +66,7 @@ def _write(name: str, settings: dict[str, Any], precision: str, output: Path, ma
     variables |= sequence_variables(built.problem)
     variables |= {name: store.variable(*described) for name, described in built.extra.items()}
     dataset = xr.Dataset(variables)
-    origin = attributes("model", name, name, settings, precision, models=settings["plugin"])
+    origin = attributes("model", name, name, settings, precision, {}, models=settings["plugin"])
     origin["input_files"] = {str(path): file_hash(path) for path in plugin.input_files()}
     store.write(dataset, output, "model", origin)
     sizes = ", ".join(

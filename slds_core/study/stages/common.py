@@ -12,6 +12,7 @@ from slds_core.chains.backend import description
 from slds_core.fixed_point import FixedPoint
 from slds_core.plugins import Declined
 from slds_core.study import registry, store
+from slds_core.study.contents import made_from, source
 from slds_core.study.errors import StudyError
 from slds_core.study.provenance import provenance
 from slds_core.study.timing import Measurement
@@ -30,6 +31,7 @@ class StoredModel(NamedTuple):
     problem: FixedPoint
     parameters: Any
     start: Any
+    contents: str  # their hash
 
 
 def read_model(path: Path) -> StoredModel:
@@ -45,7 +47,7 @@ def read_model(path: Path) -> StoredModel:
     problem = registry.make("models", settings["plugin"], settings["parameters"]).rebuild(dataset)
     parameters = from_dataset(dataset, problem.parameter_fields())
     start = from_dataset(dataset, problem.state_fields(), START)
-    return StoredModel(dataset.attrs["model"], precision, problem, parameters, start)
+    return StoredModel(dataset.attrs["model"], precision, problem, parameters, start, dataset.attrs["contents_hash"])
 
 
 def read_state(path: Path, stored: StoredModel) -> Any:
@@ -60,6 +62,8 @@ def read_state(path: Path, stored: StoredModel) -> Any:
         raise StudyError(
             f"{path}: is an inference of model '{dataset.attrs['model']}', expected one of '{stored.name}'"
         )
+    if made_from(dataset).get("model") != stored.contents:
+        raise StudyError(f"{path}: was made from another state of the model '{stored.name}'; run the inference again")
     if dataset.attrs["status"] == DECLINED:
         raise Declined(f"the inference '{dataset.attrs['setting']}' was skipped: {dataset.attrs['status_message']}")
     state = from_dataset(dataset, stored.problem.state_fields(), STATE)
@@ -70,6 +74,11 @@ def read_state(path: Path, stored: StoredModel) -> Any:
                 f"as the model '{stored.name}' has; run the inference again"
             )
     return state
+
+
+def sources(stored: StoredModel, inference: Path | None = None) -> dict[str, str]:
+    """Returns what a result is made from, by place and hash, as its attribute ``made_from`` tells it."""
+    return {"model": stored.contents} | ({} if inference is None else source(store.read(inference, "inference")))
 
 
 def declined(reason: Declined) -> xr.Dataset:
@@ -102,7 +111,13 @@ def sequence_variables(problem: FixedPoint, **named: tuple[Any, str, str]) -> di
 
 
 def attributes(
-    stage: str, model: str, setting: str, settings: dict[str, Any], precision: str, **plugins: str
+    stage: str,
+    model: str,
+    setting: str,
+    settings: dict[str, Any],
+    precision: str,
+    made_from: dict[str, str],
+    **plugins: str,
 ) -> dict[str, Any]:
     """Returns a result's attributes.
 
@@ -111,11 +126,12 @@ def attributes(
         model, setting: what the study calls them.
         settings: the slice of the configuration.
         precision: of the numbers.
+        made_from: the results that it is made from, as ``sources`` gives them.
         plugins: by kind, the references of the plugins that took part.
     """
     origin = provenance(stage, settings=settings, precision=precision, backend=description())
     identities = {kind: registry.identity(kind, reference) for kind, reference in plugins.items()}
-    return {"model": model, "setting": setting, "plugins": identities, **origin}
+    return {"model": model, "setting": setting, "plugins": identities, "made_from": made_from, **origin}
 
 
 def cost_variables(measurement: Measurement) -> dict[str, xr.Variable]:

@@ -9,6 +9,7 @@ import xarray as xr
 
 from slds_core.directions import random_directions
 from slds_core.study import store
+from slds_core.study.contents import made_from, source
 from slds_core.study.errors import StudyError
 from slds_core.study.provenance import provenance
 from slds_core.study.verdicts import Evidence, verdict, witness_verdict
@@ -42,7 +43,7 @@ def compare(gradients: list[Path], references: list[str], output: Path) -> str:
     if every and not datasets:
         first = next(iter(every.values()))
         nothing = xr.Dataset(attrs={"status": "declined", "status_message": "every gradient was skipped"})
-        return _write(nothing, output, references, first)
+        return _write(nothing, output, references, every)
     references = [name for name in references if name in datasets or name not in every]
     references = references or [name for name, dataset in datasets.items() if not _directional(dataset)]
     missing = [name for name in references if name not in datasets]
@@ -111,7 +112,7 @@ def compare(gradients: list[Path], references: list[str], output: Path) -> str:
         coords={"estimator": list(estimators), "reference": references, "group": names},
     )
     dataset.attrs["status"] = "compared"
-    _write(dataset, output, references, first)
+    _write(dataset, output, references, every)
     counts = {name: [v.name for v in verdicts].count(name) for name in dict.fromkeys(v.name for v in verdicts)}
     return ", ".join(f"{count} {name}" for name, count in counts.items())
 
@@ -145,6 +146,7 @@ def _require_kin(datasets: dict[str, xr.Dataset]) -> None:
         assert first is not None
         for name, found, expected in (
             ("model", dataset.attrs["model"], first.attrs["model"]),
+            ("state of the model", made_from(dataset).get("model"), made_from(first).get("model")),
             ("objective", _objective(dataset), _objective(first)),
             ("precision", dataset.attrs["precision"], first.attrs["precision"]),
         ):
@@ -159,11 +161,14 @@ def _objective(dataset: xr.Dataset) -> str:
     return json.dumps(json.loads(dataset.attrs["settings"])["objective"])
 
 
-def _write(dataset: xr.Dataset, output: Path, references: list[str], like: xr.Dataset) -> str:
+def _write(dataset: xr.Dataset, output: Path, references: list[str], gradients: dict[str, xr.Dataset]) -> str:
+    like = next(iter(gradients.values()))
     origin = provenance(
         "comparison", settings={"references": references}, precision=like.attrs["precision"], backend="none"
     )
-    store.write(dataset, output, "comparison", {"model": like.attrs["model"], "setting": "comparison", **origin})
+    sources = {key: value for gradient in gradients.values() for key, value in source(gradient).items()}
+    origin |= {"model": like.attrs["model"], "setting": "comparison", "made_from": sources}
+    store.write(dataset, output, "comparison", origin)
     return str(dataset.attrs.get("status_message", "written"))
 
 

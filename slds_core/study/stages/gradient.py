@@ -33,6 +33,7 @@ from slds_core.study.stages.common import (
     read_model,
     read_state,
     sequence_variables,
+    sources,
 )
 from slds_core.study.timing import measure
 from slds_core.study.trees import named_fields, to_variables
@@ -75,6 +76,7 @@ def gradient(
         name,
         settings,
         stored.precision,
+        sources(stored, inference if plugin.start == "fixed_point" else None),
         gradients=settings["plugin"],
         objectives=objective["plugin"],
     )

@@ -14,7 +14,15 @@ from slds_core.study import registry, store
 from slds_core.study.errors import StudyError
 from slds_core.study.guard import failures_of
 from slds_core.study.programs import Bound, with_numbers, without_numbers
-from slds_core.study.stages.common import STATE, attributes, cost_variables, declined, read_model, sequence_variables
+from slds_core.study.stages.common import (
+    STATE,
+    attributes,
+    cost_variables,
+    declined,
+    read_model,
+    sequence_variables,
+    sources,
+)
 from slds_core.study.timing import measure
 from slds_core.study.trees import to_variables
 from slds_core.trees import all_finite
@@ -39,7 +47,9 @@ def infer(model: Path, name: str, settings: dict[str, Any], output: Path) -> str
     plugin = registry.make("inference", settings["plugin"], settings["parameters"])
 
     fixed, numbers = without_numbers(plugin)
-    origin = attributes("inference", stored.name, name, settings, stored.precision, inference=settings["plugin"])
+    origin = attributes(
+        "inference", stored.name, name, settings, stored.precision, sources(stored), inference=settings["plugin"]
+    )
     try:
         with failures_of(settings["plugin"], type(plugin)):
             cost = measure(Bound(_infer, (fixed, stored.problem)), numbers, stored.parameters, stored.start)

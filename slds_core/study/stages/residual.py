@@ -15,7 +15,7 @@ from slds_core.objectives.generic import elbo
 from slds_core.plugins import Declined
 from slds_core.study import store
 from slds_core.study.programs import Bound, compiled
-from slds_core.study.stages.common import attributes, declined, read_model, read_state, sequence_variables
+from slds_core.study.stages.common import attributes, declined, read_model, read_state, sequence_variables, sources
 from slds_core.trees import norm, size
 
 _SMALLEST_FOR_RATE = 1e3  # units of rounding below which a residual says nothing of the rate
@@ -39,7 +39,7 @@ def residual(model: Path, inference: Path, name: str, output: Path) -> str:
     stored = read_model(model)
     problem, parameters = stored.problem, stored.parameters
     settings = {"inference": name}
-    origin = attributes("residual", stored.name, name, settings, stored.precision)
+    origin = attributes("residual", stored.name, name, settings, stored.precision, sources(stored, inference))
     try:
         state = read_state(inference, stored)
     except Declined as reason:
