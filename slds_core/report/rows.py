@@ -14,16 +14,20 @@ _TONES = {
     "within certificate": ("good", "✓"),
     "converged": ("good", "✓"),
     "at the precision floor": ("good", "✓"),
+    "at the fixed point": ("good", "✓"),
     "approximate": ("open", "△"),
     "unconverged": ("open", "△"),
     "sweep limit": ("open", "△"),
+    "stopped early": ("open", "△"),
     "witness": ("witness", "◆"),
     "not compared": ("open", "△"),
     "skipped": ("none", "–"),
     "missing": ("none", "…"),
 }
 _BAD = ("bad", "✕")
-_TARGET = 1e-8
+_TARGET = 1e-8  # what implicit gradients take for a fixed point, unless they are told otherwise
+_ROUNDING_UNITS = 100  # no residual below is told from that of a fixed point; in units of the precision
+_FLOOR_UNITS = 1000  # below which a residual that falls no further is taken for rounding
 _FROM_SWEEP = 10  # the first sweeps contract otherwise than the last
 
 
@@ -90,20 +94,23 @@ def convergence_rows(results: ModelResults) -> list[ConvergenceRow]:
         residual = results.residual.get(name)
         rate = _number(residual["eigenvalue"][0]) if residual is not None and "eigenvalue" in residual else None
         predicted, taken = _sweeps_to_target(dataset, rate)
+        largest = _number(residual["residual_max"]) if residual is not None else None
+        status, message = dataset.attrs["status"], str(dataset.attrs["status_message"])
+        verdict, reason = _inference_verdict(status, message, largest, rate, dataset.attrs["precision"])
         rows.append(
             ConvergenceRow(
                 setting=name,
-                verdict=_inference_verdict(dataset.attrs["status"], rate),
+                verdict=verdict,
                 sweeps=int(dataset["sweeps"]),
                 residual_mean=_number(residual["residual_mean"]) if residual is not None else None,
-                residual_max=_number(residual["residual_max"]) if residual is not None else None,
+                residual_max=largest,
                 rate=rate,
                 measured_rate=_number(residual["measured_rate"]) if residual is not None else None,
                 predicted_sweeps=predicted,
                 taken_sweeps=taken,
                 elbo=_number(dataset["trace_elbo"][-1]) if "trace_elbo" in dataset else None,
                 run_seconds=float(np.median(dataset["run_seconds"])),
-                reason=str(dataset.attrs["status_message"]),
+                reason=reason,
             )
         )
     absent = [(name, absence) for (kind, name), absence in results.absent.items() if kind == "inference"]
@@ -146,10 +153,32 @@ def gradient_rows(results: ModelResults) -> list[GradientRow]:
     return rows + [GradientRow(name, a.state, a.reason, error=None) for name, a in absent]
 
 
-def _inference_verdict(status: str, rate: float | None) -> str:
-    if status == "converged" and rate is not None and rate >= 1:
-        return "at a saddle, not a maximum"
-    return {"precision_floor": "at the precision floor"}.get(status, status.replace("_", " "))
+def _inference_verdict(
+    status: str, message: str, residual: float | None, rate: float | None, precision: str
+) -> tuple[str, str]:
+    """Returns a verdict and its reason: by what was measured, where that speaks against how the solver says it ended.
+
+    Args:
+        status, message: the solver's own.
+        residual: largest change of the state in one more sweep, measured apart; ``None`` if it was not.
+        rate: leading eigenvalue there; ``None`` if it is not known.
+        precision: of the state.
+    """
+    told = status.replace("_", " ")
+    if residual is None:
+        return told, message
+    units = _FLOOR_UNITS if status == "precision_floor" else _ROUNDING_UNITS
+    least = max(_TARGET, units * float(np.finfo(precision).eps))
+    moved = f"one more sweep moves the state by {residual:.1e}; up to {least:.0e} passes for a fixed point"
+    if status in ("converged", "precision_floor"):
+        if residual > least:
+            return "stopped early", f"says '{told}', but {moved}"
+        if rate is not None and rate >= 1:
+            return "at a saddle, not a maximum", message
+        return {"precision_floor": "at the precision floor"}.get(status, told), message
+    if status == "sweep_limit" and residual <= least and (rate is None or rate < 1):
+        return "at the fixed point", f"ended at its limit, and {moved}"
+    return told, message
 
 
 def _sweeps_to_target(inference: xr.Dataset, rate: float | None) -> tuple[float | None, int | None]:

@@ -25,6 +25,8 @@ from slds_core.report.sections.cost import rule_costs
 from slds_core.report.study import Job, gather
 from slds_core.study import store
 from slds_core.study.errors import StudyError
+from slds_core.study.stages.infer import infer
+from slds_core.study.stages.residual import residual
 
 ORDER = ["answer", "convergence", "posterior", "gradients", "cost", "details", "provenance"]
 
@@ -241,3 +243,36 @@ def test_numbers_read_well():
 def test_the_configuration_is_in_the_page(written):
     assert str(escape(CONFIGURATION["title"])) in written[1]
     assert "slds run --config config.yaml" in written[1]
+
+
+def convergence_row(folder, tmp_path, **parameters):
+    """The report's row of an inference by sweeps."""
+    model, inference = folder / "results" / "tiny" / "model.nc", tmp_path / "tiny" / "inference" / "here.nc"
+    measured = tmp_path / "tiny" / "residual" / "here.nc"
+    infer(model, "here", {"plugin": "coordinate_ascent", "parameters": parameters}, inference)
+    residual(model, inference, "here", measured)
+    [row] = convergence_rows(gather([model, inference, measured]).results["tiny"])
+    return row
+
+
+@pytest.mark.parametrize("criterion", ["residual", "elbo"])
+def test_a_tolerance_that_is_met_is_not_yet_a_fixed_point(folder, tmp_path, criterion):
+    row = convergence_row(folder, tmp_path, max_sweeps=50, tolerance=1e3, criterion=criterion)
+    assert (row.verdict, row.tone) == ("stopped early", "open")
+    assert re.fullmatch(
+        r"says 'converged', but one more sweep moves the state by \d\.\de[+-]\d\d; up to 1e-08 passes for a fixed point",
+        row.reason,
+    )
+    assert answer.convergence([row]).answer == "No, with no setting"
+
+
+def test_a_limit_may_be_reached_at_the_fixed_point(folder, tmp_path):
+    row = convergence_row(folder, tmp_path, max_sweeps=1000, tolerance=0)
+    assert (row.verdict, row.tone) == ("at the fixed point", "good")
+    assert answer.convergence([row]).answer == "Yes, with the one setting"
+
+
+def test_what_is_called_a_fixed_point_meets_its_measure(folder, tmp_path):
+    row = convergence_row(folder, tmp_path, max_sweeps=1000, tolerance=1e-9)
+    assert row.verdict == "converged"
+    assert row.residual_max < 1e-9

@@ -107,11 +107,11 @@ def describe(results: ModelResults) -> str:
     if done:
         first = min(done, key=lambda t: t.sweeps[-1])
         sentences.append(
-            f"{len(done)} of {len(traces)} settings converged, {first.name} with the fewest sweeps and products "
+            f"{len(done)} of {len(traces)} settings met their own criterion, {first.name} with the fewest sweeps and products "
             f"({number(first.sweeps[-1])})."
         )
     else:
-        sentences.append(f"None of {len(traces)} settings converged.")
+        sentences.append(f"None of {len(traces)} settings met its own criterion.")
     others = [t for t in traces if t not in done]
     if others:
         worst = ", ".join(f"{t.name} ({t.status.replace('_', ' ')}, {number(t.last)})" for t in others[:3])
