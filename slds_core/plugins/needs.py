@@ -22,12 +22,18 @@ def needs_monitor(plugin: Plugin, problem: Any, parameters: Any, state: Any, mon
 
     Raises:
         Declined: names the monitors that there are.
+        ValueError: one of them has nearly that name: it was misspelt, and the study would go on without what was asked for.
     """
+    import difflib
+
     import jax
 
     posterior = jax.eval_shape(problem.posterior, parameters, state)
     known = ["elbo", *jax.eval_shape(problem.monitors, posterior)]
-    if monitor not in known:
-        raise Declined(
-            f"{type(plugin).__name__} needs the monitor '{monitor}', found only {', '.join(known)} in {type(problem).__name__}"
-        )
+    if monitor in known:
+        return
+    if meant := difflib.get_close_matches(monitor.lower(), ["residual", *known], n=1, cutoff=0.7):
+        raise ValueError(f"criterion: no monitor '{monitor}' in {type(problem).__name__}; did you mean '{meant[0]}'?")
+    raise Declined(
+        f"{type(plugin).__name__} needs the monitor '{monitor}', found only {', '.join(known)} in {type(problem).__name__}"
+    )

@@ -108,6 +108,24 @@ def test_an_inference_of_another_model(folder):
         residual(folder / "two" / "model.nc", folder / "one" / "inference" / "short.nc", "short", folder / "r.nc")
 
 
+def test_a_criterion_that_is_misspelt_is_refused_and_one_of_other_models_declined(folder, tmp_path):
+    def by(criterion):
+        settings = {"plugin": "coordinate_ascent", "parameters": {"max_sweeps": 3, "criterion": criterion}}
+        return infer(folder / "one" / "model.nc", "by", settings, tmp_path / "by.nc")
+
+    for written, meant in (
+        ("kl_notebok", "kl_notebook"),
+        ("residuum", "residual"),
+        ("ELBO", "elbo"),
+        ("elbow", "elbo"),
+    ):
+        with pytest.raises(StudyError, match=f"criterion: no monitor '{written}' in SLDS; did you mean '{meant}'\\?"):
+            by(written)
+    assert by("log_likelihood").startswith(
+        "skipped: CoordinateAscent needs the monitor 'log_likelihood', found only elbo"
+    )
+
+
 def test_another_model_of_the_same_name(folder, tmp_path):
     """As when a model's file was made anew after an inference, or two folders have a model of one name."""
     larger = TINY | {"parameters": TINY["parameters"] | {"time": 4}}
