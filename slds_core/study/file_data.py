@@ -34,6 +34,20 @@ class Table(DataPlugin):
         True, description="whether to give each channel mean zero and variance one; outputs are in original units again"
     )
 
+    def model_post_init(self, context: Any) -> None:
+        """Checks that no column is named twice: what is wrong with the keys is told before anything runs.
+
+        Raises:
+            StudyError: names column and keys.
+        """
+        keys = [("time", self.time), ("group", self.group), *(("columns", name) for name in self.columns or [])]
+        seen: dict[str, str] = {}
+        for key, name in keys:
+            if name is not None and name in seen:
+                raise StudyError(f"{key}: '{name}' is named in '{seen[name]}' too, expected each column once")
+            if name is not None:
+                seen[name] = key
+
     def input_files(self) -> list[Path]:
         return [self.path]
 

@@ -97,3 +97,17 @@ def test_a_value_too_many_never_shifts_columns(tmp_path):
     (tmp_path / "shifted.csv").write_text("a,b\n1,2,3\n4,5,6\n7,8,9\n")
     with pytest.raises(StudyError, match=r"shifted\.csv: .*Length of header or names does not match length of data"):
         Table(path=str(tmp_path / "shifted.csv")).load()
+
+
+@pytest.mark.parametrize(
+    ("parameters", "complaint"),
+    [
+        ({"time": "t", "columns": ["t", "a"]}, "columns: 't' is named in 'time' too, expected each column once"),
+        ({"group": "g", "columns": ["a", "g"]}, "columns: 'g' is named in 'group' too, expected each column once"),
+        ({"time": "t", "group": "t"}, "group: 't' is named in 'time' too, expected each column once"),
+        ({"columns": ["a", "b", "a"]}, "columns: 'a' is named in 'columns' too, expected each column once"),
+    ],
+)
+def test_a_column_has_one_use(parameters, complaint):
+    with pytest.raises(StudyError, match=f"^{complaint}$"):
+        registry.make("data", "table", {"path": "table.csv"} | parameters)
