@@ -1,6 +1,5 @@
 """Time series from tables of one's own, as a plugin. It stands here, and not in ``plugins/``, because files enter in ``study/``."""
 
-import warnings
 from pathlib import Path
 from typing import Any, Literal
 
@@ -9,8 +8,7 @@ from pydantic import Field
 
 from slds_core.plugins import DataPlugin
 from slds_core.study.errors import StudyError
-
-_SUFFIXES = {".csv": "CSV", ".parquet": "Parquet", ".pq": "Parquet", ".nc": "NetCDF"}
+from slds_core.study.table_file import read_table
 
 
 class Table(DataPlugin):
@@ -30,6 +28,8 @@ class Table(DataPlugin):
         description="'fill': steps that a column of whole-number times leaves out become missing steps; 'keep': rows follow each "
         "other as they are",
     )
+    separator: Literal["comma", "semicolon", "tab"] = Field("comma", description="what separates a CSV file's columns")
+    decimal: Literal["point", "comma"] = Field("point", description="a CSV file's decimal sign")
     standardise: bool = Field(
         True, description="whether to give each channel mean zero and variance one; outputs are in original units again"
     )
@@ -55,7 +55,7 @@ class Table(DataPlugin):
         from slds_core.data import series
 
         try:
-            frame = _frame(self.path)
+            frame = read_table(self.path, self.separator, self.decimal).frame
             groups = _groups(frame, self.group)
             columns = self._columns(frame)
             found = [self._sequence(own, name, columns) for name, own in groups.items()]
@@ -97,37 +97,6 @@ class Table(DataPlugin):
             step = int(np.gcd.reduce(np.diff(frame.index.to_numpy())))
             frame = frame.reindex(range(int(frame.index[0]), int(frame.index[-1]) + step, step))
         return frame[columns].to_numpy(float), [str(label) for label in frame.index]
-
-
-def _frame(path: Path) -> Any:
-    """Returns a table, whatever its format.
-
-    Raises:
-        StudyError: the file cannot be read.
-    """
-    import pandas as pd
-
-    if not path.is_file():
-        raise StudyError(f"{path}: no such file; expected a table")
-    kind = _SUFFIXES.get(path.suffix.lower())
-    try:
-        if kind == "CSV":
-            with warnings.catch_warnings():
-                warnings.simplefilter("error", pd.errors.ParserWarning)
-                # else a row with a value too many would shift all columns by one
-                return pd.read_csv(path, index_col=False)
-        if kind == "Parquet":
-            return pd.read_parquet(path)
-        if kind == "NetCDF":
-            import xarray as xr
-
-            with xr.open_dataset(path, engine="netcdf4") as dataset:
-                return dataset.to_dataframe().reset_index()
-    except ImportError as error:
-        raise StudyError(f"{path}: reading Parquet needs a package: pip install 'slds-core[parquet]'") from error
-    except (OSError, ValueError, RuntimeError, pd.errors.ParserWarning) as error:
-        raise StudyError(f"{path}: cannot be read as {kind}: {error}") from error
-    raise StudyError(f"{path}: cannot tell the format by '{path.suffix}'; expected one of {', '.join(_SUFFIXES)}")
 
 
 def _groups(frame: Any, group: str | None) -> dict[str, Any]:

@@ -111,3 +111,67 @@ def test_a_value_too_many_never_shifts_columns(tmp_path):
 def test_a_column_has_one_use(parameters, complaint):
     with pytest.raises(StudyError, match=f"^{complaint}$"):
         registry.make("data", "table", {"path": "table.csv"} | parameters)
+
+
+def csv(folder, text):
+    path = folder / "table.csv"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("text", "keys"),
+    [
+        ("a;b\n1,5;2\n-3,25;4\n", {"separator": "semicolon", "decimal": "comma"}),
+        ("a;b\n1.5;2\n-3.25;4\n", {"separator": "semicolon"}),
+        ("a\tb\n1.5\t2\n-3.25\t4\n", {"separator": "tab"}),
+        ('a,b\n"1,5",2\n"-3,25",4\n', {"decimal": "comma"}),
+        ('\ufeff"a",b\r\n1.5,2\r\n\r\n-3.25,4\r\n\r\n', {}),  # what a spreadsheet writes
+    ],
+)
+def test_separators_decimal_signs_and_byte_order_marks(tmp_path, text, keys):
+    found = Table(path=csv(tmp_path, text), standardise=False, **keys).load()
+    assert found.channels == ("a", "b")
+    np.testing.assert_array_equal(found.values[0], [[1.5, 2], [-3.25, 4]])
+
+
+@pytest.mark.parametrize(
+    ("text", "keys", "complaint"),
+    [
+        ("t;a\n1;2\n", {}, "found one column, 't;a', with 'separator: comma'; expected 'separator: semicolon'"),
+        (
+            "t;a\n1;1,5\n2;2,5\n",
+            {},
+            "found one column, 't;a', with 'separator: comma'; expected 'separator: semicolon'",
+        ),
+        ("t\ta\n1\t2\n", {}, r"found one column, 't\ta', with 'separator: comma'; expected 'separator: tab'"),
+        (
+            "t,a\n1,2\n",
+            {"separator": "semicolon"},
+            "found one column, 't,a', with 'separator: semicolon'; expected 'separator: comma'",
+        ),
+        ("a,b,a\n1,2,3\n", {}, "two columns have the name 'a', expected each name once"),
+        ("0.5,1.5\n1.5,2.5\n", {}, "the first line holds numbers, '0.5' first, expected the columns' names"),
+        ("", {}, "cannot be read as CSV: No columns to parse from file"),
+        ("a,b\n", {}, "holds no rows, expected at least one beside the columns' names"),
+        ("a\n1\n\n3\n\n", {}, "line 3 is blank, expected a value, or NA where it is missing"),
+    ],
+)
+def test_files_that_are_no_tables(tmp_path, text, keys, complaint):
+    path = csv(tmp_path, text)
+    with pytest.raises(StudyError) as caught:
+        Table(path=path, **keys).load()
+    assert str(caught.value) == f"{path}: {complaint}"
+
+
+def test_one_column(tmp_path):
+    found = Table(path=csv(tmp_path, 'a\n1\nNA\n""\n4\n\n'), standardise=False).load()
+    np.testing.assert_array_equal(found.observed[0, :, 0], [True, False, False, True])
+
+
+def test_separator_and_decimal_sign_are_of_csv_files(frame, tmp_path):
+    path = written(frame, tmp_path / "table.nc")
+    with pytest.raises(
+        StudyError, match="expected 'separator' and 'decimal' with CSV files alone, found them with NetCDF"
+    ):
+        Table(path=path, separator="semicolon").load()
