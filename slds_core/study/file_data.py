@@ -1,5 +1,7 @@
 """Time series from tables of one's own, as a plugin. It stands here, and not in ``plugins/``, because files enter in ``study/``."""
 
+import re
+import sys
 from pathlib import Path
 from typing import Any, Literal
 
@@ -8,7 +10,10 @@ from pydantic import Field
 
 from slds_core.plugins import DataPlugin
 from slds_core.study.errors import StudyError
+from slds_core.study.table_columns import is_numeric, numbers
 from slds_core.study.table_file import read_table
+
+_UNNAMED = re.compile(r"Unnamed: \d+")  # pandas' name for a column whose name is empty, such as row numbers
 
 
 class Table(DataPlugin):
@@ -19,7 +24,7 @@ class Table(DataPlugin):
 
     path: Path = Field(description="the file, relative to the configuration's folder; its ending tells the format")
     columns: list[str] | None = Field(
-        None, min_length=1, description="channels to use; all numeric columns but time and group if left out"
+        None, min_length=1, description="channels to use; all columns of numbers but time and group if left out"
     )
     time: str | None = Field(None, description="column to sort each sequence by; the file's order if left out")
     group: str | None = Field(None, description="column that tells sequences apart; one sequence if left out")
@@ -55,9 +60,10 @@ class Table(DataPlugin):
         from slds_core.data import series
 
         try:
-            frame = read_table(self.path, self.separator, self.decimal).frame
+            table = read_table(self.path, self.separator, self.decimal)
+            columns = self._columns(table.frame)
+            frame = table.frame.assign(**{name: numbers(table, name, self.decimal) for name in columns})
             groups = _groups(frame, self.group)
-            columns = self._columns(frame)
             found = [self._sequence(own, name, columns) for name, own in groups.items()]
             return series(
                 [values for values, _ in found],
@@ -70,16 +76,25 @@ class Table(DataPlugin):
             raise StudyError(f"{self.path}: {error}") from error
 
     def _columns(self, frame: Any) -> list[str]:
+        """Returns the channels' names, and tells which columns are none where nobody chose."""
         special = [name for name in (self.time, self.group) if name is not None]
         for name in [*special, *(self.columns or [])]:
             if name not in frame:
-                raise ValueError(f"no column '{name}'; expected one of: {', '.join(map(str, frame.columns))}")
-        chosen = self.columns or [str(name) for name in frame.select_dtypes("number").columns if name not in special]
+                raise ValueError(f"no column '{name}'; expected one of: {', '.join(frame.columns)}")
+        if self.columns:
+            return self.columns
+        others = [name for name in frame.columns if name not in special]
+        chosen = [name for name in others if not _UNNAMED.fullmatch(name) and is_numeric(frame[name], self.decimal)]
+        left_out = [f"'{name}'" for name in others if name not in chosen]
         if not chosen:
-            raise ValueError("no numeric column besides time and group, expected at least one")
-        for name in chosen:
-            if frame[name].dtype.kind not in "fiub":
-                raise ValueError(f"column '{name}' holds {frame[name].dtype}, expected numbers")
+            found = f"; found {', '.join(left_out)} without numbers or without a name" if left_out else ""
+            raise ValueError(f"no numeric column besides time and group, expected at least one{found}")
+        if left_out:
+            print(
+                f"{self.path}: {', '.join(left_out)} left out, without numbers or without a name; 'columns' chooses others",
+                file=sys.stderr,
+                flush=True,
+            )
         return chosen
 
     def _sequence(self, frame: Any, name: str, columns: list[str]) -> tuple[np.ndarray, list[str]]:

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+import xarray as xr
 
 from slds_core.study import registry
 from slds_core.study.errors import StudyError
@@ -65,7 +66,7 @@ def test_rows_kept_as_they_are(frame, tmp_path):
     ("parameters", "complaint"),
     [
         ({"columns": ["outputs"]}, "no column 'outputs'; expected one of: year, country, output, prices"),
-        ({"columns": ["country"]}, "column 'country' holds .*, expected numbers"),
+        ({"columns": ["country"]}, "column 'country', line 2: 'B' is no number, expected a number"),
         ({"time": "year"}, "column 'year': 2001 is given twice"),
         ({"group": "region"}, "no column 'region'"),
     ],
@@ -175,3 +176,63 @@ def test_separator_and_decimal_sign_are_of_csv_files(frame, tmp_path):
         StudyError, match="expected 'separator' and 'decimal' with CSV files alone, found them with NetCDF"
     ):
         Table(path=path, separator="semicolon").load()
+
+
+COMMA = "; if the comma is the decimal sign, set 'decimal: comma'"
+
+
+@pytest.mark.parametrize("columns", [None, ["a"]])
+@pytest.mark.parametrize(
+    ("entry", "decimal", "complaint", "hint"),
+    [
+        ("text", "point", "'text' is no number", ""),
+        ("-", "point", "'-' is no number", ""),
+        ("1,000.5", "point", "'1,000.5' is no number", ""),
+        ("True", "point", "'True' is no number", ""),
+        ("1_000", "point", "'1_000' is no number", ""),
+        ("2,5", "point", "'2,5' is no number", COMMA),
+        ("2.5", "comma", "'2.5' is no number", ""),
+        ("1.000,5", "comma", "'1.000,5' is no number", ""),
+        ("inf", "point", "'inf' is infinite", ""),
+        ("1e999", "point", "'inf' is infinite", ""),
+    ],
+)
+def test_an_entry_that_is_no_number_is_named(tmp_path, entry, decimal, complaint, hint, columns):
+    """By its line as an editor counts: one entry has a line break, and one line is blank."""
+    path = csv(tmp_path, f'n;a\n"first\nand second";1\n\nx;\ny;{entry}\nz;4\nz;5\nz;6\n')
+    with pytest.raises(StudyError) as caught:
+        Table(path=path, columns=columns, separator="semicolon", decimal=decimal).load()
+    expected = f"column 'a', line 6: {complaint}, expected a number, or nothing where it is missing{hint}"
+    assert str(caught.value) == f"{path}: {expected}"
+
+
+def test_no_channel_is_lost_to_its_decimal_sign(tmp_path):
+    with pytest.raises(StudyError, match=rf"column 'a', line 2: '1,5' is no number, .*{COMMA}"):
+        Table(path=csv(tmp_path, "a;b\n1,5;1\n2,5;2\n"), separator="semicolon").load()
+
+
+def test_columns_that_are_left_out_are_told(tmp_path, capsys):
+    """Text with a number here and there, truth values, and row numbers without a name."""
+    path = csv(tmp_path, ",who,a,flag\n0,A,1.5,True\n1,B,,False\n2,7,2.5,True\n")
+    assert Table(path=path).load().channels == ("a",)
+    told = "'Unnamed: 0', 'who', 'flag' left out, without numbers or without a name; 'columns' chooses others"
+    assert capsys.readouterr().err == f"{path}: {told}\n"
+    assert Table(path=path, columns=["a"]).load().channels == ("a",)
+    assert Table(path=path, group="who", columns=["a"]).load().names == ("7", "A", "B")
+    assert capsys.readouterr().err == ""
+
+
+def test_no_column_of_numbers(tmp_path):
+    with pytest.raises(StudyError, match="no numeric column besides time and group, .*; found 'a' without numbers"):
+        Table(path=csv(tmp_path, "t,a\n1,x\n2,y\n"), time="t").load()
+
+
+def test_truth_values_are_numbers_where_they_are_chosen(tmp_path):
+    found = Table(path=csv(tmp_path, "a,b\nTrue,1\n,2\nFalse,3\n"), columns=["a"], standardise=False).load()
+    np.testing.assert_array_equal(found.original[0, :, 0], [1, np.nan, 0])
+
+
+def test_entries_that_are_no_numbers_in_netcdf(tmp_path):
+    xr.Dataset({"a": ("time", ["1.5", "-"]), "b": ("time", [1.0, 2.0])}).to_netcdf(tmp_path / "table.nc")
+    with pytest.raises(StudyError, match="column 'a', row 2: '-' is no number"):
+        Table(path=tmp_path / "table.nc").load()
