@@ -12,6 +12,7 @@ from slds_core.plugins import DataPlugin
 from slds_core.study.errors import StudyError
 from slds_core.study.table_columns import is_numeric, numbers
 from slds_core.study.table_file import read_table
+from slds_core.study.table_times import sorted_times, steps_through
 
 _UNNAMED = re.compile(r"Unnamed: \d+")  # pandas' name for a column whose name is empty, such as row numbers
 
@@ -26,7 +27,11 @@ class Table(DataPlugin):
     columns: list[str] | None = Field(
         None, min_length=1, description="channels to use; all columns of numbers but time and group if left out"
     )
-    time: str | None = Field(None, description="column to sort each sequence by; the file's order if left out")
+    time: str | None = Field(
+        None,
+        description="column to sort each sequence by: numbers, ISO dates, quarters (2020Q1) or weeks (2020-W05); the file's order if "
+        "left out",
+    )
     group: str | None = Field(None, description="column that tells sequences apart; one sequence if left out")
     gaps: Literal["fill", "keep"] = Field(
         "fill",
@@ -63,8 +68,11 @@ class Table(DataPlugin):
             table = read_table(self.path, self.separator, self.decimal)
             columns = self._columns(table.frame)
             frame = table.frame.assign(**{name: numbers(table, name, self.decimal) for name in columns})
+            times = sorted_times(table, self.time) if self.time else None
+            if times is not None:
+                frame = frame.loc[times.index]
             groups = _groups(frame, self.group)
-            found = [self._sequence(own, name, columns) for name, own in groups.items()]
+            found = [self._sequence(own, times, name, columns) for name, own in groups.items()]
             return series(
                 [values for values, _ in found],
                 columns,
@@ -97,21 +105,23 @@ class Table(DataPlugin):
             )
         return chosen
 
-    def _sequence(self, frame: Any, name: str, columns: list[str]) -> tuple[np.ndarray, list[str]]:
+    def _sequence(self, frame: Any, times: Any, name: str, columns: list[str]) -> tuple[np.ndarray, list[str]]:
         """Returns one sequence's values, NaN where missing, and its steps' labels."""
-        if self.time is None:
-            return frame[columns].to_numpy(float), []
-        where = f"group '{name}', " if self.group else ""
-        if frame[self.time].isna().any():
-            raise ValueError(f"{where}column '{self.time}': a time is missing, expected one in each row")
-        frame = frame.sort_values(self.time, kind="stable").set_index(self.time)
-        if not frame.index.is_unique:
-            twice = frame.index[frame.index.duplicated()][0]
+        values = frame[columns].to_numpy(float)
+        if times is None:
+            return values, []
+        times = times.loc[frame.index]
+        if not times.is_unique:
+            twice = frame[self.time][times.duplicated()].iloc[0]
+            where = f"group '{name}', " if self.group else ""
             raise ValueError(f"{where}column '{self.time}': {twice} is given twice, expected each time once")
-        if self.gaps == "fill" and frame.index.dtype.kind in "iu" and len(frame) > 1:
-            step = int(np.gcd.reduce(np.diff(frame.index.to_numpy())))
-            frame = frame.reindex(range(int(frame.index[0]), int(frame.index[-1]) + step, step))
-        return frame[columns].to_numpy(float), [str(label) for label in frame.index]
+        if self.gaps == "keep" or times.dtype.kind not in "iu" or len(times) < 2:
+            return values, [str(label) for label in frame[self.time]]
+        given = times.to_list()
+        steps = steps_through(given)
+        filled = np.full((len(steps), len(columns)), np.nan)
+        filled[[steps.index(time) for time in given]] = values
+        return filled, [str(step) for step in steps]
 
 
 def _groups(frame: Any, group: str | None) -> dict[str, Any]:

@@ -236,3 +236,75 @@ def test_entries_that_are_no_numbers_in_netcdf(tmp_path):
     xr.Dataset({"a": ("time", ["1.5", "-"]), "b": ("time", [1.0, 2.0])}).to_netcdf(tmp_path / "table.nc")
     with pytest.raises(StudyError, match="column 'a', row 2: '-' is no number"):
         Table(path=tmp_path / "table.nc").load()
+
+
+@pytest.mark.parametrize(
+    "times",
+    [
+        ["2020-1-9", "2020-1-10", "2020-02-01T12:30"],
+        ["2020-10-25T02:30+02:00", "2020-10-25T02:00+01:00", "2020-10-25T02:00Z"],  # the clocks go back
+        ["2019Q4", "2020Q1", "2020Q2"],
+        ["2019-W52", "2020-W01", "2020-W10"],
+        ["9", "10", "11"],
+        ["-1.5", "2e0", "10"],
+        ["99999999999999999999", "100000000000000000000", "100000000000000000010000000"],
+    ],
+)
+def test_text_is_sorted_by_the_time_that_it_says(tmp_path, times):
+    rows = [f"{time},{number}" for number, time in enumerate(times)]
+    path = csv(tmp_path, "\n".join(["t,a", *reversed(rows)]))
+    found = Table(path=path, time="t", standardise=False, gaps="keep").load()
+    np.testing.assert_array_equal(found.values[0, :, 0], [0, 1, 2])
+    if times[0].startswith("20"):
+        assert found.labels == (tuple(times),)  # as they are written
+
+
+ORDER = (
+    "the order of such times is not sure; expected numbers, ISO dates such as 2020-01-31, quarters such as 2020Q1, or weeks such as "
+    "2020-W05; without the key 'time', rows keep the file's order"
+)
+
+
+@pytest.mark.parametrize(
+    ("times", "complaint"),
+    [
+        (["1/1/2020", "2/1/2020", "12/1/2020"], f"line 2: found '1/1/2020', {ORDER}"),
+        (["t0", "t1", "t10"], f"line 2: found 't0', {ORDER}"),
+        (["2020-01-01", "2020-13-01", "2020-02-01"], f"line 3: found '2020-13-01', {ORDER}"),
+        (["2019Q4", "2020Q5", "2020Q1"], f"line 2: found '2019Q4', {ORDER}"),
+        (["1", "x", "3"], f"line 3: found 'x', {ORDER}"),
+        (["2020-01-01", "", "2020-01-02"], "line 3: a time is missing, expected one in each row"),
+        (["1", "nan", "3"], "line 3: a time is missing, expected one in each row"),
+        (["1", "inf", "3"], "line 3: found 'inf', a time is infinite, expected a number"),
+        (
+            ["2020-01-01T00:00Z", "2020-01-02T00:00+01", "2020-01-03"],
+            "line 4: found '2020-01-03', expected a time zone in all rows or in none",
+        ),
+    ],
+)
+def test_times_whose_order_is_not_sure(tmp_path, times, complaint):
+    path = csv(tmp_path, "\n".join(["t,a", *(f"{time},1" for time in times)]))
+    with pytest.raises(StudyError) as caught:
+        Table(path=path, time="t").load()
+    assert str(caught.value) == f"{path}: column 't', {complaint}"
+
+
+def test_truth_values_are_no_times(tmp_path):
+    with pytest.raises(StudyError, match="column 't' holds boolean values; expected numbers, ISO dates"):
+        Table(path=csv(tmp_path, "t,a\nTrue,1\nFalse,2\n"), time="t").load()
+
+
+def test_one_time_in_two_ways_is_given_twice(tmp_path):
+    path = csv(tmp_path, "t,a\n2020-01-01,1\n2020-01-01T00:00,2\n")
+    with pytest.raises(StudyError, match="column 't': 2020-01-01T00:00 is given twice, expected each time once"):
+        Table(path=path, time="t").load()
+
+
+@pytest.mark.parametrize("calendar", ["standard", "noleap"])
+def test_dates_in_netcdf(tmp_path, calendar):
+    """Those of other calendars, as climate models have, are no dates of NumPy."""
+    time = ("time", [2.0, 0.0, 1.0], {"units": "days since 2000-02-28", "calendar": calendar})
+    xr.Dataset({"a": ("time", [2.0, 0.0, 1.0])}, coords={"time": time}).to_netcdf(tmp_path / "table.nc")
+    found = Table(path=tmp_path / "table.nc", time="time", standardise=False).load()
+    np.testing.assert_array_equal(found.values[0, :, 0], [0, 1, 2])
+    assert found.labels[0][1].startswith("2000-02-29" if calendar == "standard" else "2000-03-01")
