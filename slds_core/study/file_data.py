@@ -11,7 +11,7 @@ from pydantic import Field
 from slds_core.plugins import DataPlugin
 from slds_core.study.errors import StudyError
 from slds_core.study.table_columns import is_numeric, numbers
-from slds_core.study.table_file import read_table
+from slds_core.study.table_file import TableFile, read_table
 from slds_core.study.table_times import sorted_times, steps_through
 
 _UNNAMED = re.compile(r"Unnamed: \d+")  # pandas' name for a column whose name is empty, such as row numbers
@@ -71,7 +71,7 @@ class Table(DataPlugin):
             times = sorted_times(table, self.time) if self.time else None
             if times is not None:
                 frame = frame.loc[times.index]
-            groups = _groups(frame, self.group)
+            groups = _groups(table, frame, self.group)
             found = [self._sequence(own, times, name, columns) for name, own in groups.items()]
             return series(
                 [values for values, _ in found],
@@ -110,23 +110,31 @@ class Table(DataPlugin):
         values = frame[columns].to_numpy(float)
         if times is None:
             return values, []
+        where = f"group '{name}', column '{self.time}'" if self.group else f"column '{self.time}'"
         times = times.loc[frame.index]
         if not times.is_unique:
             twice = frame[self.time][times.duplicated()].iloc[0]
-            where = f"group '{name}', " if self.group else ""
-            raise ValueError(f"{where}column '{self.time}': {twice} is given twice, expected each time once")
+            raise ValueError(f"{where}: {twice} is given twice, expected each time once")
         if self.gaps == "keep" or times.dtype.kind not in "iu" or len(times) < 2:
             return values, [str(label) for label in frame[self.time]]
         given = times.to_list()
-        steps = steps_through(given)
+        try:
+            steps = steps_through(given)
+        except ValueError as error:
+            raise ValueError(f"{where}: {error}") from error
         filled = np.full((len(steps), len(columns)), np.nan)
         filled[[steps.index(time) for time in given]] = values
         return filled, [str(step) for step in steps]
 
 
-def _groups(frame: Any, group: str | None) -> dict[str, Any]:
-    if group is None or group not in frame:
+def _groups(table: TableFile, frame: Any, group: str | None) -> dict[str, Any]:
+    """Returns the rows of each sequence by its name, all of them if there are no groups."""
+    if group is None:
         return {"": frame}
-    if frame[group].isna().any():
-        raise ValueError(f"column '{group}': a group is missing, expected one in each row")
-    return {str(name): own for name, own in frame.groupby(group, sort=True)}
+    missing = table.frame[group].isna().to_numpy()
+    if missing.any():
+        raise ValueError(
+            f"column '{group}', {table.place(int(missing.argmax()))}: a group is missing, expected one in each row; "
+            "NA and null count as missing too"
+        )
+    return {str(name): own for name, own in frame.groupby(group, sort=True, observed=True)}

@@ -1,11 +1,13 @@
 """A table's times, in an order that is sure: days are not guessed from months, and text is not sorted as text."""
 
 import math
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
 from slds_core.study.table_file import TableFile
 
+_MOST_STEPS = 10_000_000  # of one sequence; more are a slip in a time, not a gap
 _IN_ORDER_AS_TEXT = (r"\d{4}Q[1-4]", r"\d{4}-Q[1-4]", r"\d{4}W\d\d", r"\d{4}-W\d\d")
 _WITH_ZONE = r"[T ].*(?:Z|[+-]\d\d(?::?\d\d)?)$"
 _ACCEPTED = (
@@ -41,9 +43,35 @@ def sorted_times(table: TableFile, name: str) -> Any:
 
 
 def steps_through(times: list[int]) -> range:
-    """Returns the steps, equally far apart and no closer than they must be, that rising whole numbers are among."""
+    """Returns the steps, equally far apart and no closer than they must be, that rising whole numbers are among.
+
+    Raises:
+        ValueError: there are more than can be meant, or the numbers are dates, which are not equally far apart.
+    """
     step = math.gcd(*(later - earlier for earlier, later in pairwise(times)))
-    return range(times[0], times[-1] + 1, step)
+    count = (times[-1] - times[0]) // step + 1
+    if count > _MOST_STEPS:
+        raise ValueError(
+            f"{count} steps of {step} would fill the gaps between {len(times)} times from {times[0]} to {times[-1]}, expected at most "
+            f"{_MOST_STEPS}; 'gaps: keep' leaves them as they are"
+        )
+    steps = range(times[0], times[-1] + 1, step)
+    if _are_dates(times) and not _are_dates(steps):
+        raise ValueError(
+            f"times from {times[0]} to {times[-1]} are dates, whose gaps cannot be filled as those of numbers; write them as 2020-01-31, "
+            "or set 'gaps: keep'"
+        )
+    return steps
+
+
+def _are_dates(numbers: Sequence[int]) -> bool:
+    """Returns whether all of some rising whole numbers are days or months, written together: 20200131 or 202001."""
+    import pandas as pd
+
+    form = {6: "%Y%m", 8: "%Y%m%d"}.get(len(str(numbers[0])))
+    if form is None or len(str(numbers[-1])) != len(str(numbers[0])):
+        return False
+    return bool(pd.to_datetime(pd.Series(numbers).astype(str), format=form, errors="coerce").notna().all())
 
 
 def _from_text(table: TableFile, column: Any) -> Any:

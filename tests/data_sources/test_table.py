@@ -308,3 +308,42 @@ def test_dates_in_netcdf(tmp_path, calendar):
     found = Table(path=tmp_path / "table.nc", time="time", standardise=False).load()
     np.testing.assert_array_equal(found.values[0, :, 0], [0, 1, 2])
     assert found.labels[0][1].startswith("2000-02-29" if calendar == "standard" else "2000-03-01")
+
+
+def whole(folder, *times, **keys):
+    return Table(path=csv(folder, "\n".join(["t,a", *(f"{time},{time % 7}" for time in times)])), time="t", **keys)
+
+
+def test_times_far_apart(tmp_path):
+    with pytest.raises(StudyError) as caught:
+        whole(tmp_path, 0, 1, 10**12).load()
+    assert str(caught.value) == (
+        f"{tmp_path / 'table.csv'}: column 't': 1000000000001 steps of 1 would fill the gaps between 3 times from 0 to 1000000000000, "
+        "expected at most 10000000; 'gaps: keep' leaves them as they are"
+    )
+    assert whole(tmp_path, 0, 1, 10**12, gaps="keep").load().lengths == (3,)
+    assert whole(tmp_path, -(2**63), 0, 2**63 - 2**61).load().lengths == (8,)
+    assert whole(tmp_path, 2**64 - 5, 2**64 - 1, 2**64 - 3).load().labels[0][1] == str(2**64 - 3)
+
+
+@pytest.mark.parametrize("times", [(20200130, 20200131, 20200201), (202010, 202011, 202101)])
+def test_gaps_between_dates_that_are_written_as_numbers(tmp_path, times):
+    """There is no 32nd of January, nor a 13th month."""
+    with pytest.raises(StudyError, match=rf"column 't': times from {times[0]} to {times[2]} are dates"):
+        whole(tmp_path, *times).load()
+    assert whole(tmp_path, *times, gaps="keep").load().lengths == (3,)
+
+
+def test_gaps_between_numbers_like_dates(tmp_path):
+    """Within a month or a year, dates are as far apart as their numbers."""
+    assert whole(tmp_path, 202001, 202002, 202004).load().lengths == (4,)
+    assert whole(tmp_path, 20200132, 20200201).load().lengths == (2,)
+    assert whole(tmp_path, 202013, 202014, 202101).load().lengths == (89,)
+
+
+def test_a_missing_group_is_named_by_its_line(tmp_path):
+    path = csv(tmp_path, "g,t,a\nB,2,1\nNA,1,2\n")
+    with pytest.raises(
+        StudyError, match=r"column 'g', line 3: a group is missing, .*; NA and null count as missing too"
+    ):
+        Table(path=path, group="g", time="t").load()
