@@ -73,8 +73,8 @@ def read_table(path: Path, separator: str = "comma", decimal: str = "point") -> 
 def _csv(path: Path, separator: str, decimal: str) -> Any:
     import pandas as pd
 
-    options = {"sep": SEPARATORS[separator], "decimal": DECIMALS[decimal]}
-    header = pd.read_csv(path, **options, header=None, nrows=1, dtype=str, keep_default_na=False)
+    options: dict[str, Any] = {"sep": SEPARATORS[separator], "decimal": DECIMALS[decimal]}
+    header: Any = pd.read_csv(path, **options, header=None, nrows=1, dtype=str, keep_default_na=False)
     _check_header(path, header.iloc[0].to_list(), separator)
     with warnings.catch_warnings():
         warnings.simplefilter("error", pd.errors.ParserWarning)
@@ -90,7 +90,7 @@ def _check_header(path: Path, names: list[str], separator: str) -> None:
     twice = next((name for number, name in enumerate(names) if name and name in names[:number]), None)
     if twice is not None:
         raise StudyError(f"{path}: two columns have the name '{twice}', expected each name once")
-    numbers = pd.to_numeric(pd.Series(names), errors="coerce")
+    numbers: Any = pd.to_numeric(pd.Series(names), errors="coerce")
     if (numbers % 1).all() and numbers.notna().all():  # whole numbers, such as years, may well be names
         raise StudyError(f"{path}: the first line holds numbers, '{names[0]}' first, expected the columns' names")
     if len(names) == 1:

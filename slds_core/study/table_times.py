@@ -79,12 +79,12 @@ def _from_text(table: TableFile, column: Any) -> Any:
     import pandas as pd
 
     text = column.astype(str)
-    numbers = pd.to_numeric(text, errors="coerce")
+    numbers: Any = pd.to_numeric(text, errors="coerce")
     if numbers.notna().all():
         return numbers
     if any(text.str.fullmatch(pattern).all() for pattern in _IN_ORDER_AS_TEXT):
         return text
-    dates = pd.to_datetime(text, format="ISO8601", errors="coerce", utc=True)
+    dates: Any = pd.to_datetime(text, format="ISO8601", errors="coerce", utc=True)
     wrong = dates.isna()
     if wrong.any() and 2 * int(numbers.notna().sum()) >= len(text):
         wrong = numbers.isna()  # most are numbers: what is none is wrong

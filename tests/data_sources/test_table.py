@@ -223,7 +223,7 @@ def test_columns_that_are_left_out_are_told(tmp_path, capsys):
 
 
 def test_no_column_of_numbers(tmp_path):
-    with pytest.raises(StudyError, match="no numeric column besides time and group, .*; found 'a' without numbers"):
+    with pytest.raises(StudyError, match=r"no numeric column besides time and group, .*; found 'a' without numbers"):
         Table(path=csv(tmp_path, "t,a\n1,x\n2,y\n"), time="t").load()
 
 
