@@ -65,9 +65,9 @@ class Table(DataPlugin):
         from slds_core.data import series
 
         try:
-            table = read_table(self.path, self.separator, self.decimal)
-            columns = self._columns(table.frame)
-            frame = table.frame.assign(**{name: numbers(table, name, self.decimal) for name in columns})
+            table = read_table(self.path, self.separator, self.decimal, [self.group] if self.group else [])
+            columns = self._columns(table)
+            frame = table.frame.assign(**{name: numbers(table, name) for name in columns})
             times = sorted_times(table, self.time) if self.time else None
             if times is not None:
                 frame = frame.loc[times.index]
@@ -83,8 +83,9 @@ class Table(DataPlugin):
         except ValueError as error:
             raise StudyError(f"{self.path}: {error}") from error
 
-    def _columns(self, frame: Any) -> list[str]:
+    def _columns(self, table: TableFile) -> list[str]:
         """Returns the channels' names, and tells which columns are none where nobody chose."""
+        frame = table.frame
         special = [name for name in (self.time, self.group) if name is not None]
         for name in [*special, *(self.columns or [])]:
             if name not in frame:
@@ -92,7 +93,7 @@ class Table(DataPlugin):
         if self.columns:
             return self.columns
         others = [name for name in frame.columns if name not in special]
-        chosen = [name for name in others if not _UNNAMED.fullmatch(name) and is_numeric(frame[name], self.decimal)]
+        chosen = [name for name in others if not _UNNAMED.fullmatch(name) and is_numeric(table, name)]
         left_out = [f"'{name}'" for name in others if name not in chosen]
         if not chosen:
             found = f"; found {', '.join(left_out)} without numbers or without a name" if left_out else ""
@@ -137,4 +138,8 @@ def _groups(table: TableFile, frame: Any, group: str | None) -> dict[str, Any]:
             f"column '{group}', {table.place(int(missing.argmax()))}: a group is missing, expected one in each row; "
             "NA and null count as missing too"
         )
-    return {str(name): own for name, own in frame.groupby(group, sort=True, observed=True)}
+    groups = {str(name): own for name, own in frame.groupby(group, sort=True, observed=True)}
+    try:
+        return {name: groups[name] for name in sorted(groups, key=float)}  # 2 before 10
+    except ValueError:
+        return groups

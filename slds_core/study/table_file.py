@@ -2,6 +2,7 @@
 
 import csv
 import warnings
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ class TableFile:
     path: Path
     frame: Any  # rows are numbered from zero, columns are named by text
     separator: str | None = None  # of a CSV file
+    decimal: str = "point"
 
     def place(self, row: int) -> str:
         """Returns where a row is in the file: a CSV file's line as an editor counts it, else the row, counted from one."""
@@ -34,12 +36,13 @@ class TableFile:
         return f"line {lines[row + 1]}"  # the first is the header's
 
 
-def read_table(path: Path, separator: str = "comma", decimal: str = "point") -> TableFile:
+def read_table(path: Path, separator: str = "comma", decimal: str = "point", names: Collection[str] = ()) -> TableFile:
     """Returns a table, whatever its format.
 
     Args:
         path: the file.
         separator, decimal: of a CSV file; names in ``SEPARATORS`` and ``DECIMALS``.
+        names: columns that name something, and are text in a CSV file whatever they look like: 01 is not 1.
 
     Raises:
         StudyError: the file cannot be read, or holds no table.
@@ -55,22 +58,24 @@ def read_table(path: Path, separator: str = "comma", decimal: str = "point") -> 
         raise StudyError(f"{path}: expected 'separator' and 'decimal' with CSV files alone, found them with {kind}")
     try:
         if kind == "CSV":
-            frame = _csv(path, separator, decimal)
+            frame = _csv(path, separator, decimal, names)
         elif kind == "Parquet":
             frame = _with_index(pd.read_parquet(path))
         else:
             frame = _netcdf(path)
     except ImportError as error:
         raise StudyError(f"{path}: reading Parquet needs a package: pip install 'slds-core[parquet]'") from error
+    except UnicodeDecodeError as error:
+        raise StudyError(f"{path}: expected text in UTF-8: {error}") from error
     except (OSError, ValueError, RuntimeError, pd.errors.ParserWarning) as error:
         raise StudyError(f"{path}: cannot be read as {kind}: {error}") from error
     frame.columns = frame.columns.map(str)
     if frame.empty:
         raise StudyError(f"{path}: holds no rows, expected at least one beside the columns' names")
-    return TableFile(path, frame, SEPARATORS[separator] if kind == "CSV" else None)
+    return TableFile(path, frame, SEPARATORS[separator] if kind == "CSV" else None, decimal)
 
 
-def _csv(path: Path, separator: str, decimal: str) -> Any:
+def _csv(path: Path, separator: str, decimal: str, names: Collection[str]) -> Any:
     import pandas as pd
 
     options: dict[str, Any] = {"sep": SEPARATORS[separator], "decimal": DECIMALS[decimal]}
@@ -80,7 +85,7 @@ def _csv(path: Path, separator: str, decimal: str) -> Any:
         warnings.simplefilter("error", pd.errors.ParserWarning)
         # index_col: else a row with a value too many would shift all columns by one
         # low_memory: else a long file is read in pieces, and one column may hold both text and numbers
-        return pd.read_csv(path, **options, index_col=False, low_memory=False)
+        return pd.read_csv(path, **options, index_col=False, low_memory=False, dtype=dict.fromkeys(names, str))
 
 
 def _check_header(path: Path, names: list[str], separator: str) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
+from slds_core.study.table_columns import parsed
 from slds_core.study.table_file import TableFile
 
 _MOST_STEPS = 10_000_000  # of one sequence; more are a slip in a time, not a gap
@@ -79,7 +80,7 @@ def _from_text(table: TableFile, column: Any) -> Any:
     import pandas as pd
 
     text = column.astype(str)
-    numbers: Any = pd.to_numeric(text, errors="coerce")
+    numbers = parsed(text, table.decimal)
     if numbers.notna().all():
         return numbers
     if any(text.str.fullmatch(pattern).all() for pattern in _IN_ORDER_AS_TEXT):
@@ -98,5 +99,5 @@ def _refuse(table: TableFile, column: Any, wrong: Any, complaint: str) -> None:
     """Refuses the first time that is wrong, if there is any."""
     if wrong.any():
         row = int(wrong.to_numpy().argmax())
-        found = "" if column.isna()[row] else f"found '{column[row]}', "
+        found = "" if column.isna()[row] else f"found {str(column[row])!r}, "
         raise ValueError(f"column '{column.name}', {table.place(row)}: {found}{complaint}")
