@@ -46,7 +46,7 @@ def test_a_constant_that_its_mean_misses_by_rounding_keeps_its_scale():
 
 def test_entries_whose_squares_overflow():
     with pytest.raises(
-        ValueError, match="channel 'b': its variance is (inf|nan), expected entries that can be squared"
+        ValueError, match=r"channel 'b': its variance is (inf|nan), expected entries that can be squared"
     ):
         series([np.array([[1.0, 1e308], [2.0, -1e308]])], ["a", "b"])
 

@@ -1,5 +1,7 @@
 """Tables of one's own: three formats, ragged groups, gaps, and errors that name file, column and value."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,6 +10,8 @@ import xarray as xr
 from slds_core.study import registry
 from slds_core.study.errors import StudyError
 from slds_core.study.file_data import Table
+from slds_core.study.table_file import TableFile
+from slds_core.study.table_times import sorted_times
 from slds_core.testing import check_data
 
 
@@ -369,3 +373,24 @@ def test_other_encodings(tmp_path):
 def test_spaces_for_thousands_lose_no_channel(tmp_path):
     with pytest.raises(StudyError, match="column 'a', line 2: '1 000' is no number"):
         Table(path=csv(tmp_path, "a,b\n1 000,1\n2 000,2\n")).load()
+
+
+def test_times_that_cannot_be_compared():
+    """Objects, which a CSV file has none of."""
+    mixed = pd.Series([pd.Timestamp("2020-01-01"), pd.Timestamp("2020-01-02", tz="UTC")], dtype=object, name="t")
+    with pytest.raises(ValueError, match=r"column 't': .*; expected times of one kind"):
+        sorted_times(TableFile(Path("table.parquet"), pd.DataFrame({"t": mixed})), "t")
+
+
+def test_categories_are_no_order():
+    """Parquet keeps them in the order in which they were first seen."""
+    text = pd.Series(pd.Categorical(["10", "9", "11"], categories=["10", "9", "11"]), name="t")
+    found = sorted_times(TableFile(Path("table.parquet"), pd.DataFrame({"t": text})), "t")
+    assert list(found.index) == [1, 0, 2]
+
+
+def test_the_index_of_a_parquet_file_is_a_column(frame, tmp_path):
+    pytest.importorskip("pyarrow")
+    frame.set_index(["country", "year"]).to_parquet(tmp_path / "table.parquet")
+    found = Table(path=tmp_path / "table.parquet", group="country", time="year").load()
+    assert (found.names, found.channels) == (("A", "B"), ("output", "prices"))
