@@ -160,8 +160,14 @@ def series(
         if np.all(np.isnan(column)):
             raise ValueError(f"channel '{name}': no entry is observed, expected at least one")
     if standardise:
-        spread = np.nanstd(together, axis=0)
-        scaling = Scaling(np.nanmean(together, axis=0), np.where(spread > 0, spread, 1.0))  # a constant stays one
+        with np.errstate(over="ignore", invalid="ignore"):
+            location, spread = np.nanmean(together, axis=0), np.nanstd(together, axis=0)
+        for name, value in zip(channels, spread, strict=True):
+            if not np.isfinite(value):
+                raise ValueError(f"channel '{name}': its variance is {value}, expected entries that can be squared")
+        constant = np.nanmin(together, axis=0) == np.nanmax(together, axis=0)
+        # a constant stays one: what its mean is off by rounding is no spread
+        scaling = Scaling(location, np.where(constant | (spread == 0), 1.0, spread))
     else:
         scaling = Scaling(np.zeros(len(channels)), np.ones(len(channels)))
     padded = np.full((len(lengths), max(lengths), len(channels)), np.nan)

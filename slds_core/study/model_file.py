@@ -4,8 +4,9 @@ A file with the variable ``length`` holds many sequences; what its recognition p
 """
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
@@ -133,9 +134,10 @@ def _open(path: Path) -> xr.Dataset:
 
 
 def _check_names(dataset: xr.Dataset, known: list[str]) -> None:
-    """Refuses a variable of another name: a misspelt ``start`` would pass for none."""
-    for name in dataset.data_vars:
-        if name not in known and not str(name).startswith("training_"):
+    """Refuses a variable of another name: a misspelt ``start`` would pass for none. Coordinates along one dimension are labels."""
+    for name, variable in dataset.variables.items():
+        label = name in dataset.coords and variable.ndim < 2
+        if name not in known and not label and not str(name).startswith("training_"):
             raise StudyError(f"variable '{name}' is no part of a model{nearest(str(name), known)}")
 
 
@@ -147,4 +149,12 @@ def _values(dataset: xr.Dataset, name: str, dimensions: tuple[str, ...]) -> np.n
     if variable.dims != dimensions:
         found = ", ".join(map(str, variable.dims))
         raise StudyError(f"variable '{name}' has dimensions ({found}), expected ({expected})")
+    _check_no_times(name, variable.attrs)
     return variable.values
+
+
+def _check_no_times(name: str, attributes: Mapping[str, Any]) -> None:
+    """Refuses dates and durations, which NetCDF keeps as numbers with attributes that tell what they are."""
+    for key, mark in (("units", " since "), ("dtype", "timedelta64")):
+        if mark in str(attributes.get(key, "")):
+            raise StudyError(f"variable '{name}' holds times ({key} '{attributes[key]}'), expected real numbers")

@@ -1,7 +1,9 @@
 """A file of a study as a person reads it: what it holds, how it ended, where it came from."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -23,9 +25,7 @@ def file_contents(path: Path) -> str:
     except StudyError as error:
         return _foreign(path, error)
     attributes = dataset.attrs
-    blocks = [
-        f"{path}: {attributes['slds_kind']} '{attributes.get('setting', '')}' of model '{attributes.get('model', '')}'"
-    ]
+    blocks = [f"{path}: {_title(attributes)}"]
     if "status" in attributes:
         blocks.append(f"Verdict: {attributes['status']}. {attributes.get('status_message', '')}".strip())
     if "verdict" in dataset:
@@ -47,6 +47,14 @@ def file_contents(path: Path) -> str:
         origin.append("  packages: " + ", ".join(f"{name} {version}" for name, version in packages.items()))
     blocks.append("\n".join(["Provenance", *origin]))
     return "\n\n".join(blocks)
+
+
+def _title(attributes: Mapping[str, Any]) -> str:
+    """Returns what a file is, by its name in the study; a model and a comparison have none but the model's."""
+    kind, model = attributes["slds_kind"], f"model '{attributes.get('model', '')}'"
+    if kind == "model":
+        return model
+    return f"{kind} of {model}" if kind == "comparison" else f"{kind} '{attributes.get('setting', '')}' of {model}"
 
 
 def _foreign(path: Path, error: StudyError) -> str:

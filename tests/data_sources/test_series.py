@@ -40,6 +40,17 @@ def test_a_constant_channel_keeps_its_scale():
     np.testing.assert_array_equal(found.original[0], 5)
 
 
+def test_a_constant_that_its_mean_misses_by_rounding_keeps_its_scale():
+    assert series([np.full((3, 1), 0.1)], ["a"]).scaling.scale == 1
+
+
+def test_entries_whose_squares_overflow():
+    with pytest.raises(
+        ValueError, match=r"channel 'b': its variance is (inf|nan), expected entries that can be squared"
+    ):
+        series([np.array([[1.0, 1e308], [2.0, -1e308]])], ["a", "b"])
+
+
 def test_hidden_values_are_gone():
     found = series(ragged(), ["a", "b"])
     hidden = np.zeros(found.observed.shape, bool)

@@ -57,6 +57,7 @@ def test_without_start(path):
 
 def test_labels_and_foreign_attributes_do_no_harm(path):
     contents = dataset(arrays()).assign_coords(time=("time", np.arange(TIME), {"units": "days since 2000-01-01"}))
+    contents = contents.assign_coords(epoch=7, day=("time", list("abcde")))
     contents["recognition_linear"].attrs["units"] = "seconds"
     potentials, _ = read_model_file(write(path, contents.assign_attrs(title="mine")))
     np.testing.assert_array_equal(potentials.recognition.linear, arrays()["recognition_linear"])
@@ -153,6 +154,18 @@ def replaced(name, dimensions, values):
         (
             replaced("dynamics_constant", "state", ["low", "mid", "top"]),
             "dynamics_constant holds values of type <U3, expected real floating-point numbers",
+        ),
+        (
+            renamed(start="strat").set_coords("strat"),
+            "variable 'strat' is no part of a model; did you mean 'start'?",
+        ),
+        (
+            replaced("dynamics_constant", "state", np.array(["2000-01-01", "2000-01-02", "2000-01-05"], "M8[ns]")),
+            "variable 'dynamics_constant' holds times (units 'days since 2000-01-01 00:00:00'), expected real numbers",
+        ),
+        (
+            replaced("dynamics_constant", "state", np.array([1, 2, 5], "m8[s]")),
+            "variable 'dynamics_constant' holds times (dtype 'timedelta64[s]'), expected real numbers",
         ),
         (
             dataset(changed("recognition_linear", (4, 1), np.nan)),

@@ -119,6 +119,20 @@ def test_what_is_no_plain_file(tmp_path):
         file_contents(tmp_path / "pipe.nc")
 
 
+@pytest.mark.parametrize(
+    ("kind", "setting", "title"),
+    [
+        ("model", "checked", "model 'checked'"),
+        ("comparison", "comparison", "comparison of model 'checked'"),
+        ("inference", "newton", "inference 'newton' of model 'checked'"),
+    ],
+)
+def test_shown_by_its_name(tmp_path, dataset, kind, setting, title):
+    path = tmp_path / "file.nc"
+    store.write(dataset, path, kind, PROVENANCE | {"model": "checked", "setting": setting})
+    assert file_contents(path).splitlines()[0] == f"{path}: {title}"
+
+
 def test_truncated_file(path):
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     refused(path, "cannot be read as NetCDF, the file is damaged or foreign")

@@ -1,0 +1,128 @@
+"""Tables in files, read whole: CSV, Parquet or NetCDF, and where a row is in its file."""
+
+import csv
+import warnings
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from slds_core.study.errors import StudyError
+
+SEPARATORS = {"comma": ",", "semicolon": ";", "tab": "\t"}
+"""What may stand between a row's entries in a CSV file, by the names that the key ``separator`` has for them."""
+DECIMALS = {"point": ".", "comma": ","}
+"""Decimal signs in a CSV file, by the names that the key ``decimal`` has for them."""
+
+_SUFFIXES = {".csv": "CSV", ".parquet": "Parquet", ".pq": "Parquet", ".nc": "NetCDF"}
+
+
+@dataclass(frozen=True)
+class TableFile:
+    """A table and the file that it was read from."""
+
+    path: Path
+    frame: Any  # rows are numbered from zero, columns are named by text
+    separator: str | None = None  # of a CSV file
+    decimal: str = "point"
+
+    def place(self, row: int) -> str:
+        """Returns where a row is in the file: a CSV file's line as an editor counts it, else the row, counted from one."""
+        if self.separator is None:
+            return f"row {row + 1}"
+        with open(self.path, newline="", encoding="utf-8-sig") as stream:
+            reader = csv.reader(stream, delimiter=self.separator)
+            lines = [reader.line_num for record in reader if len(record) > 1 or (record and not record[0].isspace())]
+        return f"line {lines[row + 1]}"  # the first is the header's
+
+
+def read_table(path: Path, separator: str = "comma", decimal: str = "point", names: Collection[str] = ()) -> TableFile:
+    """Returns a table, whatever its format.
+
+    Args:
+        path: the file.
+        separator, decimal: of a CSV file; names in ``SEPARATORS`` and ``DECIMALS``.
+        names: columns that name something, and are text in a CSV file whatever they look like: 01 is not 1.
+
+    Raises:
+        StudyError: the file cannot be read, or holds no table.
+    """
+    import pandas as pd
+
+    if not path.is_file():
+        raise StudyError(f"{path}: no such file; expected a table")
+    kind = _SUFFIXES.get(path.suffix.lower())
+    if kind is None:
+        raise StudyError(f"{path}: cannot tell the format by '{path.suffix}'; expected one of {', '.join(_SUFFIXES)}")
+    if kind != "CSV" and (separator, decimal) != ("comma", "point"):
+        raise StudyError(f"{path}: expected 'separator' and 'decimal' with CSV files alone, found them with {kind}")
+    try:
+        if kind == "CSV":
+            frame = _csv(path, separator, decimal, names)
+        elif kind == "Parquet":
+            frame = _with_index(pd.read_parquet(path))
+        else:
+            frame = _netcdf(path)
+    except ImportError as error:
+        raise StudyError(f"{path}: reading Parquet needs a package: pip install 'slds-core[parquet]'") from error
+    except UnicodeDecodeError as error:
+        raise StudyError(f"{path}: expected text in UTF-8: {error}") from error
+    except (OSError, ValueError, RuntimeError, pd.errors.ParserWarning) as error:
+        raise StudyError(f"{path}: cannot be read as {kind}: {error}") from error
+    frame.columns = frame.columns.map(str)
+    if frame.empty:
+        raise StudyError(f"{path}: holds no rows, expected at least one beside the columns' names")
+    return TableFile(path, frame, SEPARATORS[separator] if kind == "CSV" else None, decimal)
+
+
+def _csv(path: Path, separator: str, decimal: str, names: Collection[str]) -> Any:
+    import pandas as pd
+
+    options: dict[str, Any] = {"sep": SEPARATORS[separator], "decimal": DECIMALS[decimal]}
+    header: Any = pd.read_csv(path, **options, header=None, nrows=1, dtype=str, keep_default_na=False)
+    _check_header(path, header.iloc[0].to_list(), separator)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", pd.errors.ParserWarning)
+        # index_col: else a row with a value too many would shift all columns by one
+        # low_memory: else a long file is read in pieces, and one column may hold both text and numbers
+        return pd.read_csv(path, **options, index_col=False, low_memory=False, dtype=dict.fromkeys(names, str))
+
+
+def _check_header(path: Path, names: list[str], separator: str) -> None:
+    """Refuses a first line that does not name columns, or not as the separator would have it."""
+    import pandas as pd
+
+    twice = next((name for number, name in enumerate(names) if name and name in names[:number]), None)
+    if twice is not None:
+        raise StudyError(f"{path}: two columns have the name '{twice}', expected each name once")
+    numbers: Any = pd.to_numeric(pd.Series(names), errors="coerce")
+    if (numbers % 1).all() and numbers.notna().all():  # whole numbers, such as years, may well be names
+        raise StudyError(f"{path}: the first line holds numbers, '{names[0]}' first, expected the columns' names")
+    if len(names) == 1:
+        for other, sign in SEPARATORS.items():
+            if sign in names[0]:
+                raise StudyError(
+                    f"{path}: found one column, {names[0]!r}, with 'separator: {separator}'; expected 'separator: {other}'"
+                )
+        _check_no_blank_line(path)
+
+
+def _check_no_blank_line(path: Path) -> None:
+    """Refuses blank lines in a file of one column: they could be missing entries, or nothing."""
+    lines = path.read_text(encoding="utf-8-sig").rstrip().splitlines()
+    header = next(number for number, line in enumerate(lines) if line.strip())
+    for number, line in enumerate(lines[header:], header + 1):
+        if not line.strip():
+            raise StudyError(f"{path}: line {number} is blank, expected a value, or NA where it is missing")
+
+
+def _with_index(frame: Any) -> Any:
+    """Returns a table with its index, if it has a name, as a column like any other."""
+    return frame.reset_index(drop=not any(frame.index.names))
+
+
+def _netcdf(path: Path) -> Any:
+    import xarray as xr
+
+    with xr.open_dataset(path, engine="netcdf4") as dataset:
+        return dataset.to_dataframe().reset_index()
