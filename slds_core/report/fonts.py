@@ -54,13 +54,16 @@ def _cut(file: str) -> Path:
         options.drop_tables += ["FFTM"]  # which no reader of fonts reads
         handle, temporary = mkstemp(dir=place.parent)
         os.close(handle)
-        with subset.load_font(os.path.join(matplotlib.get_data_path(), "fonts", "ttf", file), options) as font:
-            cutter = subset.Subsetter(options)
-            cutter.populate(unicodes=_CHARACTERS)
-            cutter.subset(font)
-            for entry in font["name"].names:
-                if entry.nameID in _FAMILY_NAMES:
-                    entry.string = CUT.encode(entry.getEncoding())
-            font.save(temporary)
-        os.replace(temporary, place)  # nobody reads half a font
+        try:
+            with subset.load_font(os.path.join(matplotlib.get_data_path(), "fonts", "ttf", file), options) as font:
+                cutter = subset.Subsetter(options)
+                cutter.populate(unicodes=_CHARACTERS)
+                cutter.subset(font)
+                for entry in font["name"].names:
+                    if entry.nameID in _FAMILY_NAMES:
+                        entry.string = CUT.encode(entry.getEncoding())
+                font.save(temporary)
+            os.replace(temporary, place)  # nobody reads half a font
+        finally:
+            Path(temporary).unlink(missing_ok=True)
     return place

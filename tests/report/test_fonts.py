@@ -74,3 +74,12 @@ def test_without_a_cut_font_the_whole_one_serves(tmp_path, monkeypatch, damage):
             place.write_bytes(place.read_bytes()[:1000])
         fonts._available.cache_clear()
     assert fonts.family(figure_of("x")) == fonts.WHOLE
+
+
+def test_a_font_that_cannot_be_cut_leaves_nothing_behind(tmp_path, monkeypatch):
+    def full(self, font):
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(fonts.subset.Subsetter, "subset", full)
+    assert fonts.family(figure_of("x")) == fonts.WHOLE
+    assert list(tmp_path.iterdir()) == []
