@@ -74,11 +74,12 @@ def _write(name: str, settings: dict[str, Any], precision: str, output: Path, ma
         variables |= {name: store.variable(*described) for name, described in built.extra.items()}
         dataset = xr.Dataset(variables)  # which sees to it that arrays agree about their dimensions
         # but some dimensions are the start's alone, such as the number of transitions
+        files = plugin.input_files()
         require_like("start", start, jax.eval_shape(built.problem.sweep, parameters, start))
     require_finite(f"model '{name}', parameters", parameters)
     require_finite(f"model '{name}', start", start)
     origin = attributes("model", name, name, settings, precision, models=settings["plugin"])
-    origin["input_files"] = {str(path): file_hash(path) for path in plugin.input_files()}
+    origin["input_files"] = {str(path): file_hash(path) for path in files}
     store.write(dataset, output, "model", origin)
     sizes = ", ".join(
         f"{dimension} {size}" for dimension, size in dataset.sizes.items() if "next" not in str(dimension)
