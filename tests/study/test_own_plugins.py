@@ -222,3 +222,40 @@ def test_a_model_that_cannot_be_rebuilt(folder, capsys, how, what):
     build_model(how, {"plugin": f"{folder}/own.py:made", "parameters": {"how": how}}, "float64", model)
     said = told(capsys, "infer", "--plugin", "newton_cg", "--model", model, "--output", folder / "never.nc")
     assert said.startswith(f"slds infer: plugin '{folder}/own.py:made' failed: {what}")
+
+
+def test_the_coupled_system_of_a_single_step(tmp_path, capsys):
+    """A state without entries has no spectrum to predict the work from."""
+    one = {"plugin": "random_slds", "parameters": {"time": 1, "latent": 1, "states": 2}}
+    model, inference = tmp_path / "model.nc", tmp_path / "inference.nc"
+    build_model("one", one, "float64", model)
+    assert execute(["infer", "--plugin", "newton_cg", "--model", str(model), "--output", str(inference)]) == 0
+    command = ["gradient", "--plugin", "richardson", "--set", "system=coupled", "--objective", "elbo"]
+    command += ["--model", str(model), "--inference", str(inference), "--output", str(tmp_path / "gradient.nc")]
+    assert execute(command) == 0
+    assert "solved" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("setting", "what"),
+    [
+        (
+            "gradient=finite_difference",
+            "plugin 'finite_difference' failed: TypeError: training needs a Gradient, found DirectionalDerivatives",
+        ),
+        ("seed=4294967296", "seed: input should be less than or equal to 4294967295, found 4294967296"),
+        ("prior_noise=1e-300", "prior_noise: input should be greater than or equal to 0.000000000001, found 1e-300"),
+        ("data=OWN:empty", "plugin 'OWN:empty' failed: TypeError: training needs a Series, found NoneType"),
+    ],
+)
+def test_what_a_training_cannot_use(tmp_path, capsys, setting, what):
+    own = tmp_path / "own.py"
+    own.write_text(
+        'from slds_core.plugins import DataPlugin\nclass Empty(DataPlugin):\n    """Empty."""\n    def load(self): ...\n'
+    )
+    setting, what = setting.replace("OWN", str(own)), what.replace("OWN", str(own))
+    said = told(
+        capsys, "fit", "--plugin", "svae", "--set", "data={plugin: bouncing_dot, sequences: 2, time: 4}",
+        "--set", "epochs=1", "--set", setting, "--output", tmp_path / "never.nc",
+    )  # fmt: skip
+    assert said == f"slds fit: {what}\n"

@@ -38,7 +38,7 @@ from slds_core.study.stages.common import (
 )
 from slds_core.study.timing import measure
 from slds_core.study.trees import named_fields, require_like, to_variables
-from slds_core.trees import all_finite
+from slds_core.trees import all_finite, size
 
 PREFIX = "gradient"
 _SEQUENCE = "sequence"
@@ -247,7 +247,7 @@ def _prediction(
     problem, rate = stored.problem, math.nan
     if "certificate_rate" in variables:
         rate = float(variables["certificate_rate"].values)
-    elif isinstance(problem, MeanField):  # the adjoint is another system's, as that of both blocks is
+    elif isinstance(problem, MeanField) and size(state):  # the adjoint is another system's, as that of both blocks is
         spectrum, _ = compiled(Bound(sweep_spectrum, (problem,)), stored.parameters, state)
         rate = float(spectrum(stored.parameters, state).eigenvalues[0])
     predicted = plugin.predicted_products(rate) if 0 < rate < 1 else None
