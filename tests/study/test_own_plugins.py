@@ -40,6 +40,14 @@ class Wrong(ObjectivePlugin):
         return jnp.float32(1)
 
 
+class Weighted(ObjectivePlugin):
+    """The bound, times what its weights add up to."""
+    weights: list[float] = [1.0, 2.0]
+
+    def objective(self, problem):
+        return lambda parameters, posterior: problem.elbo(posterior) * sum(self.weights)
+
+
 class Slope(GradientPlugin):
     """Wrong in a way of one's choice."""
     start = "initial"
@@ -154,7 +162,7 @@ def test_an_objective_is_blamed_for_itself(folder, capsys, how, what, plugin):
         ("adjoint", "adjoint: expected shape (3, 3) in float64, found (2,) in float64"),
         ("directions", "derivative: expected shape (13, 1) in float64, found (2,) in float64"),
         ("status", "info.status: expected a GradientStatus, found NoneType"),
-        ("ends", "SystemExit: 0 (own.py, line 43)"),
+        ("ends", "SystemExit: 0 (own.py, line 51)"),
     ],
 )  # fmt: skip
 def test_a_gradient_that_does_not_fit(folder, capsys, how, what):
@@ -176,7 +184,7 @@ def test_a_gradient_that_does_not_fit(folder, capsys, how, what):
         ("single", "state: expected shape (3, 3) in float64, found (3, 3) in float32"),
         ("posterior", "posterior: expected SLDSPosterior, found one array"),
         ("trace", "trace: expected a Trace, found NoneType"),
-        ("ends", "SystemExit: 0 (own.py, line 68)"),
+        ("ends", "SystemExit: 0 (own.py, line 76)"),
     ],
 )
 def test_an_inference_that_does_not_fit(folder, capsys, how, what):
@@ -222,6 +230,11 @@ def test_a_model_that_cannot_be_rebuilt(folder, capsys, how, what):
     build_model(how, {"plugin": f"{folder}/own.py:made", "parameters": {"how": how}}, "float64", model)
     said = told(capsys, "infer", "--plugin", "newton_cg", "--model", model, "--output", folder / "never.nc")
     assert said.startswith(f"slds infer: plugin '{folder}/own.py:made' failed: {what}")
+
+
+def test_an_objective_with_a_list_among_its_parameters(folder):
+    command = ["gradient", "--plugin", "unrolled", "--set", "sweeps=2", "--objective", f"{folder}/own.py:weighted"]
+    assert execute([*command, "--model", f"{folder}/model.nc", "--output", f"{folder}/weighted.nc"]) == 0
 
 
 def test_the_coupled_system_of_a_single_step(tmp_path, capsys):

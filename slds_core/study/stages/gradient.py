@@ -118,12 +118,17 @@ def _estimated(
     return dataset, f"{summary}, {seconds:.3g} s a run, {cost.compile_seconds:.2f} s to compile"
 
 
-@lru_cache(maxsize=16)
 def _objective(reference: str, goal: ObjectivePlugin, problem: FixedPoint) -> Objective:
-    """Returns the objective, the same one each time: programs of a new one would be compiled anew.
+    """Returns the objective, the same one each time where that can be told: programs of a new one are compiled anew."""
+    try:
+        hash(goal)
+    except TypeError:  # a plugin with a list among its parameters
+        return _guarded(reference, goal, problem)
+    return _kept(reference, goal, problem)
 
-    Its failures are told as its own: whoever differentiates it has no part in them.
-    """
+
+def _guarded(reference: str, goal: ObjectivePlugin, problem: FixedPoint) -> Objective:
+    """Returns the objective, whose failures are told as its own: whoever differentiates it has no part in them."""
     with failures_of(reference, type(goal)):
         function = goal.objective(problem)
 
@@ -134,6 +139,9 @@ def _objective(reference: str, goal: ObjectivePlugin, problem: FixedPoint) -> Ob
         return value
 
     return objective
+
+
+_kept = lru_cache(maxsize=16)(_guarded)
 
 
 def _estimate(
