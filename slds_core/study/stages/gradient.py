@@ -118,15 +118,16 @@ def _estimated(
     return dataset, f"{summary}, {seconds:.3g} s a run, {cost.compile_seconds:.2f} s to compile"
 
 
-def _objective(reference: str, goal: ObjectivePlugin, problem: FixedPoint) -> Objective:
+def _objective(reference: str, goal: Any, problem: FixedPoint) -> Objective:
     """Returns the objective, the same one each time where that can be told: programs of a new one are compiled anew."""
     try:
         hash(goal)
     except TypeError:  # a plugin with a list among its parameters
-        return _guarded(reference, goal, problem)
-    return _kept(reference, goal, problem)
+        return _guarded.__wrapped__(reference, goal, problem)
+    return _guarded(reference, goal, problem)
 
 
+@lru_cache(maxsize=16)
 def _guarded(reference: str, goal: ObjectivePlugin, problem: FixedPoint) -> Objective:
     """Returns the objective, whose failures are told as its own: whoever differentiates it has no part in them."""
     with failures_of(reference, type(goal)):
@@ -139,9 +140,6 @@ def _guarded(reference: str, goal: ObjectivePlugin, problem: FixedPoint) -> Obje
         return value
 
     return objective
-
-
-_kept = lru_cache(maxsize=16)(_guarded)
 
 
 def _estimate(
