@@ -160,3 +160,55 @@ def test_a_study_in_any_folder_and_its_files_shown(tmp_path):
     assert "forward_residual" in gradient
     assert "witness: the others are judged by it" in slds("show", "results/tiny/comparison.nc", folder=tmp_path)
     assert "model 'tiny'" in slds("show", "results/tiny/model.nc", folder=tmp_path)
+
+
+def test_a_new_plugin_has_a_name_of_its_own(tmp_path):
+    taken = slds("plugins", "new", "gradients", "fisher_cg", folder=tmp_path, code=1)
+    assert taken == (
+        "slds plugins: gradients: 'fisher_cg' is the name of an installed plugin, slds_core.plugins.gradients:FisherCG; "
+        "choose another name\n"
+    )
+    assert "would be called 'own1'" in slds("plugins", "new", "gradients", "own_1", folder=tmp_path, code=1)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_plugins_that_cannot_be_used_are_told_beside_the_others(tmp_path):
+    new = 'from slds_core.plugins import ObjectivePlugin\nclass {}(ObjectivePlugin):\n    """{}."""\n    def {}(self, problem): ...\n'
+    (tmp_path / "bad.py").write_text("import no_such_module\n")
+    (tmp_path / "ends.py").write_text("import sys\nsys.exit(0)\n")
+    (tmp_path / "elbo.py").write_text(new.format("Elbo", "Taken", "objective"))
+    (tmp_path / "mine.py").write_text(new.format("Mine", "Good", "objective"))
+    (tmp_path / "misspelt.py").write_text(new.format("Misspelt", "Misspelt", "objectiv"))
+    command = [sys.executable, "-m", "slds_core.cli", "plugins", "list", "--path", "."]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=300, check=False)
+    assert done.returncode == 1
+    assert "fisher_cg" in done.stdout
+    assert "  mine      Good." in done.stdout
+    assert "  misspelt  (cannot be used)" in done.stdout
+    assert done.stderr.splitlines() == [
+        "slds plugins: these plugins cannot be used:",
+        f"  plugin file {tmp_path}/bad.py: cannot be imported: ModuleNotFoundError: No module named 'no_such_module'",
+        f"  plugin file {tmp_path}/ends.py: cannot be imported: SystemExit: 0",
+        "  objectives: 'elbo' in elbo.py has the name of another plugin, elbo",
+        "  plugin 'misspelt.py:misspelt': Misspelt lacks the method 'objective' of ObjectivePlugin; is 'objectiv' misspelt?",
+    ]
+
+
+def test_a_plugin_that_ends_the_program_ends_no_command_well(tmp_path):
+    """Wherever it does: what a plan asks it, and where nobody guards it."""
+    text = (
+        'import sys\nfrom slds_core.plugins import GradientPlugin\nclass Mine(GradientPlugin):\n    """Mine."""\n'
+        "    start = 'initial'\n    def estimate(self, problem, objective, parameters, state): ...\n    def effort(self): sys.exit(0)\n"
+    )
+    (tmp_path / "mine.py").write_text(text)
+    study = (
+        "models: {a: {plugin: notebook}}\ninference: {b: {plugin: newton_cg}}\nobjective: {plugin: elbo}\n"
+        "gradients: {c: {plugin: mine}}\nplugins: [mine.py]\n"
+    )
+    (tmp_path / "config.yaml").write_text(study)
+    said = slds("check", folder=tmp_path, code=1)
+    assert said == "slds check: plugin 'mine.py:mine' failed: SystemExit: 0 (mine.py, line 7)\n"
+    schema = "    @classmethod\n    def model_json_schema(cls): sys.exit(0)\n"
+    (tmp_path / "mine.py").write_text(text + schema)
+    said = slds("plugins", "show", "mine.py:mine", folder=tmp_path, code=1)
+    assert said == "slds plugins: a plugin ended the program: SystemExit: 0 (mine.py, line 9)\n"

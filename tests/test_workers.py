@@ -46,9 +46,9 @@ def finish(workers: Path, *arguments: str, **environment: str) -> tuple[int, str
 
 def process_of(workers: Path, **environment: str) -> int:
     """Which process a job runs in."""
-    code, output, _ = finish(workers, "plugins", "list", "--path", "own.py", **environment)
-    assert code == 0
-    return int(output.split("process ")[1].split(".")[0])
+    code, _, errors = finish(workers, "plugins", "list", "--path", "own.py", **environment)
+    assert code == 1
+    return int(errors.split("process ")[1].split(".")[0])
 
 
 def serving(folder: Path) -> list[int]:
@@ -130,10 +130,19 @@ def test_a_job_whose_worker_dies_begins_again_alone(workers):
         "    os.kill(os.getpid(), signal.SIGKILL)\n"
         "raise RuntimeError('alone')\n"
     )
-    code, output, errors = finish(workers, "plugins", "list", "--path", "dies.py")
-    assert code == 0
-    assert "alone" in output
+    code, _, errors = finish(workers, "plugins", "list", "--path", "dies.py")
+    assert code == 1
+    assert "alone" in errors
     assert "slds: the shared process died; its job begins again in one of its own" in errors
+
+
+def test_a_plugin_that_ends_the_program_fails_its_job_and_not_the_worker(workers):
+    first = process_of(workers)
+    (workers.parent / "ends.py").write_text("import sys\nsys.exit(0)\n")
+    code, _, errors = finish(workers, "build-model", "--plugin", "ends.py:mine", "--output", "never.nc")
+    assert code == 1
+    assert "ends.py: cannot be imported: SystemExit: 0" in errors
+    assert serving(workers) == [first]
 
 
 def test_a_worker_ends_with_its_run(workers):

@@ -2,12 +2,14 @@
 
 import os
 import sys
+import traceback
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from slds_core import __version__
 from slds_core.cli.usage import usage_written
@@ -18,7 +20,21 @@ STUDIES = "Studies"
 PLUGINS_AND_FILES = "Plugins and files"
 STAGES = "Single stages"
 
+
+class _Commands(TyperGroup):
+    """The commands, none of which ends the process: Typer's own way to end one is an exception of another kind."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except SystemExit as ended:
+            *_, (frame, line) = traceback.walk_tb(ended.__traceback__)
+            place = f"{Path(frame.f_code.co_filename).name}, line {line}"
+            raise StudyError(f"a plugin ended the program: SystemExit: {ended} ({place})") from ended
+
+
 app = typer.Typer(
+    cls=_Commands,
     no_args_is_help=True,
     add_completion=True,
     pretty_exceptions_enable=False,

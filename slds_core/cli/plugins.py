@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from slds_core.cli.application import PLUGINS_AND_FILES, app
+from slds_core.study.errors import StudyError
 
 plugins = typer.Typer(no_args_is_help=True, help="List plugins, show their parameters, start one's own.")
 app.add_typer(plugins, name="plugins", rich_help_panel=PLUGINS_AND_FILES)
@@ -17,10 +18,13 @@ Paths = Annotated[
 
 @plugins.command("list")
 def list_plugins(path: Paths = []) -> None:
-    """List all plugins by kind, with those that are broken and why."""
+    """List all plugins by kind, and tell which cannot be used and why."""
     from slds_core.study.describe import listing
 
-    typer.echo(listing(path))
+    text, errors = listing(path)
+    typer.echo(text)
+    if errors:
+        raise StudyError("\n  ".join(["these plugins cannot be used:", *errors]))
 
 
 @plugins.command()

@@ -12,7 +12,12 @@ from slds_core.study.errors import StudyError
 Output = Annotated[Path, typer.Option("--output", "-o", help="File to write.")]
 Plugin = Annotated[str, typer.Option(help="Name of the plugin, or FILE.py:NAME.")]
 Parameters = Annotated[
-    list[str], typer.Option("--set", help="A parameter of the plugin, as key=value; may be repeated.")
+    list[str],
+    typer.Option(
+        "--set",
+        help="A parameter of the plugin, as key=value, lists and plugins within as in a configuration: "
+        "'data={plugin: macrodata}'; may be repeated.",
+    ),
 ]
 Name = Annotated[str, typer.Option(help="What the study calls it; the output's file name if left out.")]
 Model = Annotated[Path, typer.Option(help="The model's file.")]

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 class Plugin(BaseModel, ABC):
     """Parameters of one box of the study: unknown ones are refused, all are immutable once checked."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, validate_default=True)
 
     traced: ClassVar[tuple[str, ...]] = ()
     """Names of parameters that may be traced arrays when the plugin computes: settings that differ in these alone share one

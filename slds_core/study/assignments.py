@@ -1,4 +1,4 @@
-"""A plugin's parameter on a command line, ``key=value``: JSON where it is JSON, else the text itself."""
+"""A plugin's parameter on a command line, ``key=value``: JSON where it is JSON, YAML's lists and mappings, else the text itself."""
 
 import json
 from typing import Any
@@ -28,4 +28,14 @@ def _decoded(text: str) -> Any:
     try:
         return json.loads(text)
     except ValueError:
+        return _flow(text) if text.startswith(("{", "[")) else text
+
+
+def _flow(text: str) -> Any:
+    """Returns a list or mapping that is written as in a configuration, without quotes; the text itself where it is none."""
+    import yaml  # few commands need it
+
+    try:
+        return yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError, RecursionError):
         return text

@@ -49,23 +49,27 @@ def summary(cls: type[Any]) -> str:
     return (inspect.getdoc(cls) or "").partition("\n")[0]
 
 
-def listing(paths: Iterable[Path] = ()) -> str:
-    """Returns all plugins by kind, a line each; a broken one with its error.
+def listing(paths: Iterable[Path] = ()) -> tuple[str, list[str]]:
+    """Returns all plugins by kind, a line each, and the errors of those that cannot be used.
 
     Raises:
-        StudyError: a path does not exist, or a name is taken twice.
+        StudyError: a path does not exist, or two packages register the same name.
     """
-    blocks, broken = [], {}
+    blocks, errors = [], []
     for kind, title in _TITLES.items():
         found = registry.catalogue(kind, list(paths))
-        broken |= found.broken
+        errors += [*found.broken.values(), *found.taken]
         width = max(map(len, found.references), default=0)
         lines = [f"{title} ({kind})"]
-        lines += [f"  {name:{width}}  {_line(kind, reference)}" for name, reference in sorted(found.references.items())]
+        for name, reference in sorted(found.references.items()):
+            try:
+                line = summary(registry.plugin_class(kind, reference))
+            except StudyError as error:
+                errors.append(str(error))
+                line = "(cannot be used)"
+            lines.append(f"  {name:{width}}  {line}")
         blocks.append("\n".join(lines))
-    if broken:
-        blocks.append("\n".join(["Broken", *(f"  {error}" for error in broken.values())]))
-    return "\n\n".join(blocks)
+    return "\n\n".join(blocks), list(dict.fromkeys(errors))  # a file's error is found once for each kind
 
 
 def details(name: str, paths: Iterable[Path] = ()) -> str:
@@ -113,13 +117,6 @@ def markdown() -> str:
                 ]
                 blocks.append("\n".join(table))
     return "\n\n".join(blocks) + "\n"
-
-
-def _line(kind: str, reference: str) -> str:
-    try:
-        return summary(registry.plugin_class(kind, reference))
-    except StudyError as error:
-        return f"broken: {error}"
 
 
 def _details(kind: str, name: str, reference: str) -> str:

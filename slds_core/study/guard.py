@@ -11,7 +11,7 @@ from slds_core.study.errors import StudyError
 
 @contextmanager
 def failures_of(reference: str, cls: type) -> Iterator[None]:
-    """Turns whatever a plugin raises into an error that names it; lets declining and errors of ours through.
+    """Turns whatever a plugin raises into an error that names it, ``sys.exit()`` too; lets declining and errors of ours through.
 
     Args:
         reference: how the configuration names the plugin.
@@ -24,11 +24,11 @@ def failures_of(reference: str, cls: type) -> Iterator[None]:
         yield
     except (StudyError, Declined):
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise StudyError(f"plugin '{reference}' failed: {type(error).__name__}: {error}{_place(error, cls)}") from error
 
 
-def _place(error: Exception, cls: type) -> str:
+def _place(error: BaseException, cls: type) -> str:
     """Returns the innermost line of the plugin's own source that the error came through."""
     lines = [
         f" ({Path(frame.f_code.co_filename).name}, line {line})"

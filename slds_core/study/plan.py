@@ -1,6 +1,9 @@
 """What a study is going to do, before it does it: jobs, most sweeps, memory."""
 
+from typing import Any
+
 from slds_core.study import registry
+from slds_core.study.guard import failures_of
 from slds_core.study.schema import Configuration, Setting
 from slds_core.study.trainings import learnt_models
 
@@ -54,14 +57,13 @@ def sweep_bytes(sizes: dict[str, int], item: int) -> int:
 
 
 def _memory(study: Configuration, setting: Setting) -> str:
-    estimator = registry.make("gradients", setting.plugin, setting.parameters)
     item = 8 if study.precision == "float64" else 4
     needed = []
     for model in study.models.values():
-        sizes = registry.make("models", model.plugin, model.parameters).sizes()
+        sizes = _ask("models", model, "sizes")
         if sizes is not None:
             sweep, unknowns = sweep_bytes(sizes, item), sizes["time"] * sizes["states"]
-            needed.append(_PROGRAM_SWEEPS * sweep + estimator.stored_bytes(sweep, unknowns, item))
+            needed.append(_PROGRAM_SWEEPS * sweep + _ask("gradients", setting, "stored_bytes", sweep, unknowns, item))
     if not needed:
         return "memory unknown before the model is built"
     mebibytes = max(needed) / 2**20
@@ -69,13 +71,24 @@ def _memory(study: Configuration, setting: Setting) -> str:
 
 
 def _limit(kind: str, setting: Setting) -> str:
-    effort = registry.make(kind, setting.plugin, setting.parameters).effort()
+    effort = _ask(kind, setting, "effort")
     return "no limit on sweeps" if effort is None else f"at most {effort} sweeps and products"
 
 
 def _sizes(setting: Setting) -> str:
-    sizes = registry.make("models", setting.plugin, setting.parameters).sizes()
+    sizes = _ask("models", setting, "sizes")
     return "sizes known once built" if sizes is None else ", ".join(f"{name} {size}" for name, size in sizes.items())
+
+
+def _ask(kind: str, setting: Setting, method: str, *arguments: Any) -> Any:
+    """Returns what a setting's plugin answers.
+
+    Raises:
+        StudyError: it fails, which is told as its own failure.
+    """
+    plugin = registry.make(kind, setting.plugin, setting.parameters)
+    with failures_of(setting.plugin, type(plugin)):
+        return getattr(plugin, method)(*arguments)
 
 
 def _plugin(setting: Setting) -> str:

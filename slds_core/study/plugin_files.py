@@ -51,7 +51,8 @@ def plugins_in(path: Path, kind: str) -> dict[str, type[Plugin]]:
     """Returns the plugins of a kind that a file or package defines or re-exports from its own modules, by name.
 
     A plugin's name is its class attribute ``name``, or the name of its class in snake case: ``HeavyBall`` is ``heavy_ball``.
-    Abstract classes and those whose names begin with an underscore are left out.
+    Bases of other plugins and classes whose names begin with an underscore are left out. A class that lacks a method is not: it may
+    be misspelt there, and whoever makes a plugin of it is told.
 
     Raises:
         StudyError: the file cannot be imported, or two classes in it have one name.
@@ -62,18 +63,26 @@ def plugins_in(path: Path, kind: str) -> dict[str, type[Plugin]]:
         if (
             inspect.isclass(member)
             and issubclass(member, KINDS[kind])
-            and not inspect.isabstract(member)
+            and not _is_base(member)
             and not name.startswith("_")
             and (member.__module__ + ".").startswith(module.__name__ + ".")
         ):
-            called = getattr(member, "name", None) or _snake_case(member.__name__)
+            called = getattr(member, "name", None) or snake_case(member.__name__)
+            if not isinstance(called, str):
+                raise StudyError(f"plugin file {path}: {member.__name__}.name: expected text, found {called!r}")
             if found.setdefault(called, member) is not member:
                 classes = f"{found[called].__name__} and {member.__name__}"
                 raise StudyError(f"plugin file {path}: two classes have the name '{called}': {classes}")
     return found
 
 
-def _snake_case(name: str) -> str:
+def _is_base(cls: type[Plugin]) -> bool:
+    """Returns whether a class is meant for others to derive from: an abstract one that declares abstract methods, or has children."""
+    declares = any(getattr(member, "__isabstractmethod__", False) for member in vars(cls).values())
+    return inspect.isabstract(cls) and (declares or bool(cls.__subclasses__()))
+
+
+def snake_case(name: str) -> str:
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
 
 

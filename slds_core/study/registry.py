@@ -16,7 +16,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from slds_core.plugins import GradientPlugin, Plugin
 from slds_core.study.errors import StudyError
+from slds_core.study.guard import failures_of
 from slds_core.study.plugin_files import KINDS as KINDS
 from slds_core.study.plugin_files import plugin_files, plugins_in
 from slds_core.study.sources import PACKAGE, closure, digest
@@ -35,6 +37,7 @@ class Catalogue:
     kind: str
     references: dict[str, str]  # by name
     broken: dict[str, str]  # files that cannot be imported, each with its error
+    taken: list[str]  # errors about names in files that another plugin has already
 
     def reference(self, name: str) -> str:
         """Returns the reference of a plugin by its name; a reference to a file stands for itself.
@@ -52,10 +55,10 @@ def catalogue(kind: str, paths: list[Path] | None = None) -> Catalogue:
     """Returns the plugins of a kind: the installed ones, not imported, and those in files and folders.
 
     Raises:
-        StudyError: a path does not exist, or a name is taken twice.
+        StudyError: a path does not exist, or two packages register the same name.
     """
     references = {name: name for name in available(kind)}
-    broken = {}
+    broken, taken = {}, []
     for path in itertools.chain.from_iterable(plugin_files(path) for path in paths or []):
         try:
             names = plugins_in(path, kind)
@@ -64,9 +67,10 @@ def catalogue(kind: str, paths: list[Path] | None = None) -> Catalogue:
             continue
         for name in names:
             if name in references:
-                raise StudyError(f"{kind}: '{name}' in {path} has the name of another plugin, {references[name]}")
+                taken.append(f"{kind}: '{name}' in {path} has the name of another plugin, {references[name]}")
+                continue
             references[name] = f"{path}:{name}"
-    return Catalogue(kind, references, broken)
+    return Catalogue(kind, references, broken, taken)
 
 
 def available(kind: str) -> dict[str, EntryPoint]:
@@ -89,8 +93,17 @@ def plugin_class(kind: str, reference: str) -> type[Any]:
     """Returns the class of a plugin.
 
     Raises:
-        StudyError: there is none of that name, it cannot be imported, or it is not of its kind.
+        StudyError: there is none of that name, it cannot be imported, it is not of its kind, or the class cannot be used as it is.
     """
+    cls = _found(kind, reference)
+    with failures_of(reference, cls):
+        defect = _defect(cls, KINDS[kind])
+    if defect:
+        raise StudyError(f"plugin '{reference}': {cls.__name__}{defect}")
+    return cls
+
+
+def _found(kind: str, reference: str) -> type[Any]:
     path = _file_of(reference)
     if path is not None:
         name = reference.rpartition(":")[2]
@@ -104,11 +117,34 @@ def plugin_class(kind: str, reference: str) -> type[Any]:
     value = points[reference].value
     try:
         loaded = points[reference].load()
-    except Exception as error:  # a stranger's module may fail in any way
+    except (Exception, SystemExit) as error:  # a stranger's module may fail in any way
         raise StudyError(f"plugin '{reference}' ({value}) cannot be imported: {error}") from error
     if not (isinstance(loaded, type) and issubclass(loaded, KINDS[kind])):
         raise StudyError(f"plugin '{reference}' ({value}) is not a {KINDS[kind].__name__}")
     return loaded
+
+
+@cache  # a study asks for a class once a setting
+def _defect(cls: type[Plugin], base: type[Plugin]) -> str:
+    """Returns what is wrong with a plugin's class, whatever parameters it is given; nothing if all is well."""
+    missing = sorted(cls.__abstractmethods__)
+    if missing:
+        close = difflib.get_close_matches(missing[0], [name for name in vars(cls) if not hasattr(base, name)], n=1)
+        hint = f"; is '{close[0]}' misspelt?" if close else ""
+        return f" lacks the method '{missing[0]}' of {base.__name__}{hint}"
+    if not isinstance(cls.traced, tuple) or not set(cls.traced) <= cls.model_fields.keys():
+        return (
+            f".traced: expected a tuple of its parameters' names ({', '.join(cls.model_fields)}), found {cls.traced!r}"
+        )
+    if issubclass(cls, GradientPlugin) and cls.start not in ("initial", "fixed_point"):
+        return f".start: expected 'initial' or 'fixed_point', found {cls.start!r}"
+    try:
+        cls.model_validate({"": None})  # a key that is refused, lest what it does once it is valid be done here
+    except ValidationError as error:
+        wrong = [found for found in error.errors() if found["type"] not in ("extra_forbidden", "missing")]
+        if wrong:
+            return "".join(f": default of {explain(found, cls.model_fields)}" for found in wrong[:1])
+    return ""
 
 
 def make(kind: str, reference: str, parameters: dict[str, Any]) -> Any:
@@ -118,10 +154,11 @@ def make(kind: str, reference: str, parameters: dict[str, Any]) -> Any:
         StudyError: names each parameter that is unknown, missing or out of bounds, with the value found.
     """
     cls = plugin_class(kind, reference)
-    try:
-        return cls(**parameters)
-    except ValidationError as error:
-        raise StudyError("; ".join(explain(problem, cls.model_fields) for problem in error.errors())) from error
+    with failures_of(reference, cls):
+        try:
+            return cls(**parameters)
+        except ValidationError as error:
+            raise StudyError("; ".join(explain(problem, cls.model_fields) for problem in error.errors())) from error
 
 
 def identity(kind: str, reference: str) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 from slds_core.study import grids, registry
 from slds_core.study.errors import StudyError
+from slds_core.study.guard import failures_of
 from slds_core.study.problems import Problem
 from slds_core.study.registry import Catalogue, nearest
 from slds_core.study.schema import Configuration, GradientSetting, Setting
@@ -62,6 +63,7 @@ def resolve(written: Configuration, folder: Path) -> tuple[Configuration, list[P
         except StudyError as error:
             problems.append(Problem(("plugins",), str(error)))
             catalogues[kind] = registry.catalogue(kind)
+        problems += [Problem(("plugins",), error) for error in catalogues[kind].taken]
     sections: dict[str, _Section] = {}
     for kind in ("models", "inference", "gradients"):
         sections[kind], found = _section(
@@ -95,7 +97,7 @@ def resolve(written: Configuration, folder: Path) -> tuple[Configuration, list[P
 
 def input_files(kind: str, setting: Setting) -> list[str]:
     """Returns the files that a setting's plugin reads, besides those of the study."""
-    return [str(file) for file in _input_files(registry.make(kind, setting.plugin, setting.parameters))]
+    return [str(file) for file in _input_files(setting, registry.make(kind, setting.plugin, setting.parameters))]
 
 
 def anchored(path: str, folder: Path) -> Path:
@@ -171,10 +173,9 @@ def _spread(gradients: _Section, inference: _Section) -> tuple[_Section, list[Pr
 
 def _check(kind: str, place: KeyPath, setting: Setting) -> list[Problem]:
     try:
-        plugin = registry.make(kind, setting.plugin, setting.parameters)
+        files = _input_files(setting, registry.make(kind, setting.plugin, setting.parameters))
     except StudyError as error:
         return [Problem(place, str(error))]
-    files = _input_files(plugin)
     problems = [Problem(place, f"{file}: no such file") for file in files if not Path(file).is_file()]
     braced = [file for file in files if set("{}") & set(str(file))]
     return problems + [Problem(place, f"{file}: Snakemake fills in braces; expected a path without") for file in braced]
@@ -196,8 +197,9 @@ def _check_start(place: KeyPath, setting: GradientSetting, inference: _Section) 
     return []
 
 
-def _input_files(plugin: Any) -> list[Any]:
-    return list(plugin.input_files()) if hasattr(plugin, "input_files") else []
+def _input_files(setting: Setting, plugin: Any) -> list[Any]:
+    with failures_of(setting.plugin, type(plugin)):
+        return list(plugin.input_files()) if hasattr(plugin, "input_files") else []
 
 
 def _nested(kind: str, box: Any, folder: Path) -> Any:

@@ -5,8 +5,8 @@ import re
 from pathlib import Path
 
 from slds_core.study.errors import StudyError
-from slds_core.study.plugin_files import KINDS
-from slds_core.study.registry import nearest
+from slds_core.study.plugin_files import KINDS, snake_case
+from slds_core.study.registry import available, nearest
 
 _BODIES = {
     "data": '''"""{title}: time series of one's own."""
@@ -171,7 +171,7 @@ def scaffold(kind: str, name: str, folder: Path) -> list[Path]:
         folder: where to write; made if missing.
 
     Raises:
-        StudyError: the kind or the name cannot be used, or a file is there already.
+        StudyError: the kind or the name cannot be used, an installed plugin has the name, or a file is there already.
     """
     if kind not in KINDS:
         raise StudyError(f"no kind of plugin '{kind}'{nearest(kind, KINDS)}")
@@ -179,6 +179,14 @@ def scaffold(kind: str, name: str, folder: Path) -> list[Path]:
         raise StudyError(f"'{name}' cannot name a plugin: expected snake case, such as 'heavy_ball'")
     words = {"title": name.replace("_", " ").capitalize(), "name": name, "check": _CHECKS[kind]}
     words["cls"] = "".join(word.capitalize() for word in name.split("_"))
+    if snake_case(words["cls"]) != name:
+        raise StudyError(
+            f"'{name}' cannot name a plugin: its class, {words['cls']}, would be called '{snake_case(words['cls'])}'"
+        )
+    if name in available(kind):
+        raise StudyError(
+            f"{kind}: '{name}' is the name of an installed plugin, {available(kind)[name].value}; choose another name"
+        )
     written = {
         folder / f"{name}.py": _BODIES[kind].format(**words),
         folder / f"test_{name}.py": _TEST.format(**words),

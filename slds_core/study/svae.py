@@ -3,6 +3,7 @@
 It stands here, and not in ``plugins/``, because it names other plugins, reads the clock, and keeps files to go on from.
 """
 
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -11,6 +12,7 @@ from pydantic import Field
 from slds_core.plugins import BuiltModel, LearntModel
 from slds_core.study import registry
 from slds_core.study.errors import StudyError
+from slds_core.study.guard import failures_of
 
 Box = str | dict[str, Any]
 
@@ -48,13 +50,15 @@ class SVAE(LearntModel):
     learning_rate: float = Field(0.01, gt=0, description="Adam's, of encoder and decoder")
     natural_rate: float = Field(0.3, gt=0, le=1, description="size of the global factors' natural-gradient steps")
     batch: int | None = Field(None, ge=1, description="sequences in a batch; all if left out")
-    prior_noise: float = Field(0.1, gt=0, description="variance of the transitions' noise that the prior expects")
+    prior_noise: float = Field(
+        0.1, ge=1e-12, le=1e12, description="variance of the transitions' noise that the prior expects"
+    )
     stickiness: float = Field(10.0, ge=0, description="what the prior adds to the concentration of staying in a state")
     held_out: float = Field(
         0.0, ge=0, lt=1, description="share of the observed entries that is held out to measure imputation"
     )
     held_out_seed: int = Field(0, ge=0, description="seed of that choice")
-    seed: int = Field(0, ge=0, description="seed of clustering, network, batches and samples")
+    seed: int = Field(0, ge=0, le=2**32 - 1, description="seed of clustering, network, batches and samples")
     held_out_sequences: int = Field(
         0,
         ge=0,
@@ -169,11 +173,13 @@ class SVAE(LearntModel):
         Raises:
             StudyError: there are not so many sequences or steps to hold out.
         """
+        from slds_core.data import Series
         from slds_core.evaluation.split import split
 
+        reference, source = _setting(self.data)[0], _make("data", self.data)
         try:
             return split(
-                _make("data", self.data).load(),
+                _returned(reference, Series, source, "load"),
                 sequences=self.held_out_sequences,
                 horizon=self.horizon,
                 masked=None if self.masked is None else (self.masked[0], self.masked[1]),
@@ -188,6 +194,8 @@ class SVAE(LearntModel):
         import jax
         import optax
 
+        from slds_core.fixed_point import Inference
+        from slds_core.gradients import Gradient
         from slds_core.learning import SVAE as Model
         from slds_core.learning import Learner, full_batch, prior_factors, warm_start
         from slds_core.learning.begin import networks
@@ -201,7 +209,9 @@ class SVAE(LearntModel):
         encoder, decoder = networks(self.encoder, self.decoder, start.decoder, batch, self.width, key)
         at_fixed_point = type(gradient).start == "fixed_point"
         optimizer = optax.adam(self.learning_rate)
-        learner = Learner(inference.infer, gradient.estimate, at_fixed_point, prior, optimizer, self.natural_rate)
+        infer = partial(_returned, _setting(self.inference)[0], Inference, inference, "infer")
+        estimate = partial(_returned, _setting(self.gradient)[0], Gradient, gradient, "estimate")
+        learner = Learner(infer, estimate, at_fixed_point, prior, optimizer, self.natural_rate)
         run = Run(learner, series, batch_size=self.batch, seed=self.seed, cold=self.start == "uniform")
         return run, run.begin(Model(encoder, decoder, start.factors), start.marginals)
 
@@ -226,6 +236,19 @@ def _setting(box: Box) -> tuple[str, dict[str, Any]]:
     if not isinstance(box.get("plugin"), str):
         raise StudyError(f"expected a plugin's name, or the key 'plugin' and its parameters, found {box!r}")
     return box["plugin"], {key: value for key, value in box.items() if key != "plugin"}
+
+
+def _returned(reference: str, expected: type, plugin: Any, method: str, *arguments: Any) -> Any:
+    """Returns what a plugin's method returns; what it raises is told as its own failure, and not as training's.
+
+    Raises:
+        StudyError: it failed, or returned another kind of thing than training needs.
+    """
+    with failures_of(reference, type(plugin)):
+        found = getattr(plugin, method)(*arguments)
+        if not isinstance(found, expected):
+            raise TypeError(f"training needs a {expected.__name__}, found {type(found).__name__}")
+    return found
 
 
 def _make(kind: str, box: Box) -> Any:

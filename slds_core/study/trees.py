@@ -12,12 +12,50 @@ from slds_core.study.errors import StudyError
 
 
 def to_variables(tree: Any, fields: Any, prefix: str = "") -> dict[str, xr.Variable]:
-    """Returns the tree's arrays as named, described variables."""
-    leaves = jax.tree.leaves(tree)
+    """Returns the tree's arrays as named, described variables.
+
+    Raises:
+        ValueError: there are more or fewer arrays than fields, or one has not as many axes as its field has dimensions.
+    """
+    leaves, named = jax.tree.leaves(tree), named_fields(fields, prefix)
+    if len(leaves) != len(named):
+        raise ValueError(f"expected {len(named)} arrays ({', '.join(named)}), found {len(leaves)}")
+    for (name, field), leaf in zip(named.items(), leaves, strict=True):
+        if np.ndim(leaf) != len(field.dimensions):
+            raise ValueError(f"{name}: expected the axes ({', '.join(field.dimensions)}), found shape {np.shape(leaf)}")
     return {
         name: xr.Variable(field.dimensions, np.asarray(leaf), {"long_name": field.long_name, "units": field.units})
-        for (name, field), leaf in zip(named_fields(fields, prefix).items(), leaves, strict=True)
+        for (name, field), leaf in zip(named.items(), leaves, strict=True)
     }
+
+
+def require_like(what: str, found: Any, expected: Any) -> None:
+    """Refuses a tree that has not the structure, the shapes and the types of another.
+
+    Args:
+        what: the tree's name, for the message.
+        found: the tree.
+        expected: the other, whose leaves may be arrays or shapes alone; both may be traced.
+
+    Raises:
+        TypeError: names the first leaf that differs, what it is, and what was expected.
+    """
+    structure, other = jax.tree.structure(expected), jax.tree.structure(found)
+    if other != structure:
+        if _kind(found) != _kind(expected):
+            structure, other = _kind(expected), _kind(found)
+        raise TypeError(f"{what}: expected {structure}, found {other}")
+    for (path, leaf), like in zip(jax.tree_util.tree_leaves_with_path(found), jax.tree.leaves(expected), strict=True):
+        if (jnp.shape(leaf), jnp.result_type(leaf)) != (like.shape, like.dtype):
+            name = jax.tree_util.keystr(path, simple=True, separator=".")
+            raise TypeError(
+                f"{what}{name and '.'}{name}: expected shape {like.shape} in {like.dtype}, "
+                f"found {jnp.shape(leaf)} in {jnp.result_type(leaf)}"
+            )
+
+
+def _kind(tree: Any) -> str:
+    return "one array" if hasattr(tree, "shape") else type(tree).__name__
 
 
 def from_dataset(dataset: xr.Dataset, fields: Any, prefix: str = "") -> Any:

@@ -36,6 +36,21 @@ def test_text_stays_readable(value, text):
     assert as_text("k", value) == text
 
 
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("{plugin: macrodata, columns: [cpi]}", {"plugin": "macrodata", "columns": ["cpi"]}),
+        ("[first, 2, true]", ["first", 2, True]),
+        ('{"plugin": "macrodata"}', {"plugin": "macrodata"}),
+        ("{plugin: [", "{plugin: ["),
+        ("plain: text", "plain: text"),
+    ],
+)
+def test_lists_and_mappings_as_in_a_configuration(text, value):
+    assert from_text(f"k={text}") == ("k", value)
+    assert from_text(as_text("k", text)) == ("k", text)
+
+
 def test_no_equals_sign():
     with pytest.raises(StudyError, match=r"^--set: expected key=value, found 'sweeps'$"):
         from_text("sweeps")

@@ -141,3 +141,87 @@ def test_two_classes_of_one_name_are_refused(tmp_path):
     path.write_text(twice + twice.replace("class One", "class Two"))
     with pytest.raises(StudyError, match=r"own\.py: two classes have the name 'same': One and Two"):
         plugins_in(path, "objectives")
+
+
+GRADIENT = '''
+import sys
+from typing import ClassVar
+from pydantic import Field
+from slds_core.plugins import GradientPlugin
+
+class HeavyBall(GradientPlugin):
+    """One."""
+    tolerance: float = Field(1e-6, gt=0)
+    def estimate(self, problem, objective, parameters, state):
+        raise NotImplementedError
+'''
+
+
+@pytest.mark.parametrize(
+    ("good", "bad", "what"),
+    [
+        (
+            "def estimate",
+            "def estimat",
+            " lacks the method 'estimate' of GradientPlugin; is 'estimat' misspelt?",
+        ),
+        ("def estimate", "def compute", " lacks the method 'estimate' of GradientPlugin"),
+        (
+            "    tolerance",
+            '    traced = ("tol",)\n    tolerance',
+            ".traced: expected a tuple of its parameters' names (tolerance), found ('tol',)",
+        ),
+        (
+            "    tolerance",
+            '    start = "intial"\n    tolerance',
+            ".start: expected 'initial' or 'fixed_point', found 'intial'",
+        ),
+        ("1e-6, gt", "-1.0, gt", ": default of tolerance: input should be greater than 0, found -1.0"),
+    ],
+)
+def test_a_class_that_cannot_be_used_is_told(tmp_path, good, bad, what):
+    path = tmp_path / "own.py"
+    path.write_text(GRADIENT)
+    assert registry.make("gradients", f"{path}:heavy_ball", {}).tolerance == 1e-6
+    path.write_text(GRADIENT.replace(good, bad))
+    with pytest.raises(StudyError) as caught:
+        registry.plugin_class("gradients", f"{path}:heavy_ball")
+    assert str(caught.value) == f"plugin '{path}:heavy_ball': HeavyBall{what}"
+
+
+def test_bases_of_plugins_are_no_plugins(tmp_path):
+    path = tmp_path / "own.py"
+    base = GRADIENT.replace("HeavyBall", "Momentum").replace("def estimate", "def other")
+    path.write_text(base + GRADIENT.replace("(GradientPlugin)", "(Momentum)"))
+    assert list(plugins_in(path, "gradients")) == ["heavy_ball"]
+    path.write_text(
+        "from abc import abstractmethod\n" + base.replace("    def other", "    @abstractmethod\n    def other")
+    )
+    assert plugins_in(path, "gradients") == {}
+
+
+def test_a_name_that_is_no_text(tmp_path):
+    path = tmp_path / "own.py"
+    path.write_text(GRADIENT.replace("    tolerance", "    name: ClassVar = 3\n    tolerance"))
+    with pytest.raises(StudyError, match=r"own\.py: HeavyBall\.name: expected text, found 3$"):
+        plugins_in(path, "gradients")
+
+
+def test_parameters_whose_checks_fail(tmp_path):
+    path = tmp_path / "own.py"
+    for body in ("raise KeyError('x')", "sys.exit(0)"):
+        path.write_text(
+            GRADIENT.replace("    def est", f"    def model_post_init(self, context):\n        {body}\n    def est")
+        )
+        with pytest.raises(
+            StudyError, match=r"own\.py:heavy_ball' failed: (KeyError: 'x'|SystemExit: 0) \(own\.py, line 11\)$"
+        ):
+            registry.make("gradients", f"{path}:heavy_ball", {})
+
+
+def test_a_name_that_is_taken_hides_no_other_plugin(tmp_path):
+    path = write(tmp_path / "own.py", "Elbo")
+    write(tmp_path / "good.py")
+    found = registry.catalogue("objectives", [tmp_path])
+    assert "total_mass" in found.references
+    assert found.taken == [f"objectives: 'elbo' in {path} has the name of another plugin, elbo"]

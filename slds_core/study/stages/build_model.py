@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import jax
 import xarray as xr
 
 from slds_core.fixed_point.interface import require_finite
@@ -12,8 +13,15 @@ from slds_core.study import registry, store
 from slds_core.study.errors import StudyError
 from slds_core.study.guard import failures_of
 from slds_core.study.provenance import file_hash
-from slds_core.study.stages.common import START, attributes, cast, sequence_variables, use_precision
-from slds_core.study.trees import to_variables
+from slds_core.study.stages.common import (
+    START,
+    attributes,
+    cast,
+    require_problem,
+    sequence_variables,
+    use_precision,
+)
+from slds_core.study.trees import require_like, to_variables
 
 
 def build_model(name: str, settings: dict[str, Any], precision: str, output: Path) -> str:
@@ -58,18 +66,33 @@ def _write(name: str, settings: dict[str, Any], precision: str, output: Path, ma
     plugin = registry.make("models", settings["plugin"], settings["parameters"])
     with failures_of(settings["plugin"], type(plugin)):
         built = make(plugin)
-    parameters, start = cast(built.parameters, precision), cast(built.start, precision)
+        _require_built(built)
+        parameters, start = cast(built.parameters, precision), cast(built.start, precision)
+        variables = to_variables(parameters, built.problem.parameter_fields())
+        variables |= to_variables(start, built.problem.state_fields(), START)
+        variables |= sequence_variables(built.problem)
+        variables |= {name: store.variable(*described) for name, described in built.extra.items()}
+        dataset = xr.Dataset(variables)  # which sees to it that arrays agree about their dimensions
+        # but some dimensions are the start's alone, such as the number of transitions
+        files = plugin.input_files()
+        require_like("start", start, jax.eval_shape(built.problem.sweep, parameters, start))
     require_finite(f"model '{name}', parameters", parameters)
     require_finite(f"model '{name}', start", start)
-    variables = to_variables(parameters, built.problem.parameter_fields())
-    variables |= to_variables(start, built.problem.state_fields(), START)
-    variables |= sequence_variables(built.problem)
-    variables |= {name: store.variable(*described) for name, described in built.extra.items()}
-    dataset = xr.Dataset(variables)
     origin = attributes("model", name, name, settings, precision, {}, models=settings["plugin"])
-    origin["input_files"] = {str(path): file_hash(path) for path in plugin.input_files()}
+    origin["input_files"] = {str(path): file_hash(path) for path in files}
     store.write(dataset, output, "model", origin)
     sizes = ", ".join(
         f"{dimension} {size}" for dimension, size in dataset.sizes.items() if "next" not in str(dimension)
     )
     return f"{len(variables)} arrays in {precision} ({sizes})"
+
+
+def _require_built(built: Any) -> None:
+    """Refuses what is no built model.
+
+    Raises:
+        TypeError: names what was found.
+    """
+    if not isinstance(built, BuiltModel):
+        raise TypeError(f"expected a BuiltModel, found {type(built).__name__}")
+    require_problem("problem of the BuiltModel", built.problem)

@@ -14,6 +14,7 @@ from slds_core.plugins import Declined
 from slds_core.study import registry, store
 from slds_core.study.contents import made_from, source
 from slds_core.study.errors import StudyError
+from slds_core.study.guard import failures_of
 from slds_core.study.provenance import provenance
 from slds_core.study.timing import Measurement
 from slds_core.study.trees import from_dataset
@@ -44,10 +45,23 @@ def read_model(path: Path) -> StoredModel:
     precision = dataset.attrs["precision"]
     use_precision(precision)
     settings = json.loads(dataset.attrs["settings"])
-    problem = registry.make("models", settings["plugin"], settings["parameters"]).rebuild(dataset)
-    parameters = from_dataset(dataset, problem.parameter_fields())
-    start = from_dataset(dataset, problem.state_fields(), START)
+    plugin = registry.make("models", settings["plugin"], settings["parameters"])
+    with failures_of(settings["plugin"], type(plugin)):
+        problem = plugin.rebuild(dataset)
+        require_problem("problem", problem)
+        parameters = from_dataset(dataset, problem.parameter_fields())
+        start = from_dataset(dataset, problem.state_fields(), START)
     return StoredModel(dataset.attrs["model"], precision, problem, parameters, start, dataset.attrs["contents_hash"])
+
+
+def require_problem(what: str, problem: Any) -> None:
+    """Refuses what a model's plugin gives for its fixed point where it is none.
+
+    Raises:
+        TypeError: names what was found.
+    """
+    if not isinstance(problem, FixedPoint):
+        raise TypeError(f"{what}: expected a FixedPoint, found {type(problem).__name__}")
 
 
 def read_state(path: Path, stored: StoredModel) -> Any:

@@ -12,7 +12,7 @@ from slds_core.study import store
 from slds_core.study.contents import made_from, source
 from slds_core.study.errors import StudyError
 from slds_core.study.provenance import provenance
-from slds_core.study.verdicts import Evidence, verdict, witness_verdict
+from slds_core.study.verdicts import Evidence, Verdict, verdict, witness_verdict
 
 ALL = "all"
 _PREFIX = "gradient_"
@@ -24,7 +24,8 @@ Metric = Callable[[np.ndarray, np.ndarray], float]
 def compare(gradients: list[Path], references: list[str], output: Path) -> str:
     """Compares each gradient with each reference, per parameter group and in total, and writes comparison and verdicts.
 
-    A reference by finite differences is compared along its own directions. Gradients that were skipped take no part.
+    A reference by finite differences is compared along its own directions. Gradients that were skipped take no part, and those that are
+    not finite are no reference: the next one is, or else every one that can be.
 
     Args:
         gradients: the files of the gradients.
@@ -44,6 +45,7 @@ def compare(gradients: list[Path], references: list[str], output: Path) -> str:
         first = next(iter(every.values()))
         nothing = xr.Dataset(attrs={"status": "declined", "status_message": "every gradient was skipped"})
         return _write(nothing, output, references, every)
+    asked = references
     references = [name for name in references if name in datasets or name not in every]
     references = references or [name for name, dataset in datasets.items() if not _directional(dataset)]
     missing = [name for name in references if name not in datasets]
@@ -51,6 +53,13 @@ def compare(gradients: list[Path], references: list[str], output: Path) -> str:
         raise StudyError(
             f"references without a gradient file: {', '.join(missing)}; expected among: {', '.join(datasets)}"
         )
+    unfit = [name for name, dataset in datasets.items() if dataset.attrs["status"] == "nonfinite"]
+    refused = [name for name in references if name in unfit]
+    references = [name for name in references if name not in unfit]
+    references = references or [n for n, d in datasets.items() if n not in unfit and not _directional(d)]
+    if not references:
+        nothing = xr.Dataset(attrs={"status": "declined", "status_message": "no gradient to compare with is finite"})
+        return _write(nothing, output, asked, every)
     estimators = {name: dataset for name, dataset in datasets.items() if not _directional(dataset)}
     if not estimators:
         raise StudyError("nothing to compare: expected at least one gradient that is not by finite differences")
@@ -81,6 +90,9 @@ def compare(gradients: list[Path], references: list[str], output: Path) -> str:
         if name == references[0]:  # judged by itself it would be perfect
             agreement = dict(zip(references[1:], relative[i, 1:, -1].tolist(), strict=True))
             verdicts[i] = witness_verdict(dataset.attrs["status"], agreement)
+        elif name in refused:
+            reason = f"not finite, so that no other is judged by it; the witness is '{references[0]}'"
+            verdicts[i] = Verdict("failed", reason)
     per_estimator = {
         "verdict": ([v.name for v in verdicts], "what the estimator is worth here, judged by the first reference"),
         "verdict_reason": ([v.reason for v in verdicts], "why"),
@@ -111,10 +123,11 @@ def compare(gradients: list[Path], references: list[str], output: Path) -> str:
         | {key: store.variable("estimator", _array(values), text) for key, (values, text) in per_estimator.items()},
         coords={"estimator": list(estimators), "reference": references, "group": names},
     )
-    dataset.attrs["status"] = "compared"
-    _write(dataset, output, references, every)
+    note = f"not judged by {', '.join(refused)}, which is not finite, but by {references[0]}" if refused else ""
+    dataset.attrs |= {"status": "compared"} | ({"status_message": f"{note}."} if note else {})
+    _write(dataset, output, asked, every)
     counts = {name: [v.name for v in verdicts].count(name) for name in dict.fromkeys(v.name for v in verdicts)}
-    return ", ".join(f"{count} {name}" for name, count in counts.items())
+    return ", ".join(f"{count} {name}" for name, count in counts.items()) + (note and f"; {note}")
 
 
 def relative_l2(estimate: np.ndarray, reference: np.ndarray) -> float:

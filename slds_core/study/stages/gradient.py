@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import xarray as xr
 
 from slds_core.fixed_point import FixedPoint, MeanField, sweep_spectrum
 from slds_core.fixed_point.status import name_of
 from slds_core.gradients import (
+    AdjointInfo,
     DirectionalDerivatives,
     Gradient,
     GradientStatus,
@@ -36,8 +38,8 @@ from slds_core.study.stages.common import (
     sources,
 )
 from slds_core.study.timing import measure
-from slds_core.study.trees import named_fields, to_variables
-from slds_core.trees import all_finite
+from slds_core.study.trees import named_fields, require_like, to_variables
+from slds_core.trees import all_finite, size
 
 PREFIX = "gradient"
 _SEQUENCE = "sequence"
@@ -81,7 +83,8 @@ def gradient(
         objectives=objective["plugin"],
     )
     try:
-        dataset, summary = _estimated(stored, settings["plugin"], plugin, goal, inference)
+        function = _objective(objective["plugin"], goal, stored.problem)
+        dataset, summary = _estimated(stored, settings["plugin"], plugin, function, inference)
     except Declined as reason:
         dataset, summary = declined(reason), f"skipped: {reason}"
     store.write(dataset, output, "gradient", origin)
@@ -89,9 +92,8 @@ def gradient(
 
 
 def _estimated(
-    stored: StoredModel, reference: str, plugin: Any, goal: Any, inference: Path | None
+    stored: StoredModel, reference: str, plugin: Any, function: Objective, inference: Path | None
 ) -> tuple[xr.Dataset, str]:
-    function = _objective(goal, stored.problem)
     state = stored.start
     if plugin.start == "fixed_point" and inference is not None:
         state = read_state(inference, stored)
@@ -100,12 +102,13 @@ def _estimated(
     with failures_of(reference, type(plugin)):
         estimate = Bound(_estimate, (fixed, stored.problem, function))
         cost = measure(estimate, numbers, stored.parameters, state, repeats=_REPEATS)
-    found, separate = cost.result
-    fields = stored.problem.parameter_fields()
-    if isinstance(found, DirectionalDerivatives):
-        variables, status, message, summary = _directional(found, list(named_fields(fields)))
-    else:
-        variables, status, message, summary = _full(found, fields)
+        found, separate = cost.result
+        fields = stored.problem.parameter_fields()
+        if isinstance(found, DirectionalDerivatives):
+            variables, status, message, summary = _directional(found, list(named_fields(fields)))
+        else:
+            variables, status, message, summary = _full(found, fields)
+    if isinstance(found, Gradient):
         variables |= _certificate(stored, function, state, found)
         variables |= _prediction(plugin, stored, state, variables)
         variables |= _sequence_variables(stored.problem, separate)
@@ -117,10 +120,28 @@ def _estimated(
     return dataset, f"{summary}, {seconds:.3g} s a run, {cost.compile_seconds:.2f} s to compile"
 
 
+def _objective(reference: str, goal: Any, problem: FixedPoint) -> Objective:
+    """Returns the objective, the same one each time where that can be told: programs of a new one are compiled anew."""
+    try:
+        hash(goal)
+    except TypeError:  # a plugin with a list among its parameters
+        return _guarded.__wrapped__(reference, goal, problem)
+    return _guarded(reference, goal, problem)
+
+
 @lru_cache(maxsize=16)
-def _objective(goal: ObjectivePlugin, problem: FixedPoint) -> Objective:
-    """Returns the objective, the same one each time: programs of a new one would be compiled anew."""
-    return goal.objective(problem)
+def _guarded(reference: str, goal: ObjectivePlugin, problem: FixedPoint) -> Objective:
+    """Returns the objective, whose failures are told as its own: whoever differentiates it has no part in them."""
+    with failures_of(reference, type(goal)):
+        function = goal.objective(problem)
+
+    def objective(parameters: Any, posterior: Any) -> Any:
+        with failures_of(reference, type(goal)):
+            value = function(parameters, posterior)
+            require_like("value of the objective", value, _scalar())
+        return value
+
+    return objective
 
 
 def _estimate(
@@ -130,9 +151,37 @@ def _estimate(
         found = with_numbers(plugin, numbers).estimate(problem, function, parameters, state)
         if not isinstance(found, Gradient | DirectionalDerivatives):
             raise TypeError(f"expected a Gradient or DirectionalDerivatives, found {type(found).__name__}")
+        _require_fit(found, parameters, state)
         return found
 
     return by_sequence(problem, estimate)(parameters, state)
+
+
+def _require_fit(found: Gradient | DirectionalDerivatives, parameters: Any, state: Any) -> None:
+    """Refuses an estimate whose arrays are not those of the model's parameters and state.
+
+    Raises:
+        TypeError: names the array, its shape and type, and what was expected.
+    """
+    require_like("value", found.value, _scalar())
+    if isinstance(found, DirectionalDerivatives):
+        groups, directions = len(jax.tree.leaves(parameters)), jnp.shape(found.derivative)[1:2] or (1,)
+        shape = (groups, *directions)
+        for name in ("derivative", "error"):
+            require_like(name, getattr(found, name), jax.ShapeDtypeStruct(shape, jnp.result_type(float)))
+        return
+    if not isinstance(found.info, AdjointInfo):
+        raise TypeError(f"info: expected an AdjointInfo, found {type(found.info).__name__}")
+    if not isinstance(found.info.status, GradientStatus):
+        raise TypeError(f"info.status: expected a GradientStatus, found {type(found.info.status).__name__}")
+    require_like("gradient", found.gradient, parameters)
+    if jax.tree.structure(found.adjoint) == jax.tree.structure(state):  # else it is another system's, or there is none
+        require_like("adjoint", found.adjoint, state)
+
+
+def _scalar() -> jax.ShapeDtypeStruct:
+    """Returns shape and type of an objective's value, in the precision of the process."""
+    return jax.ShapeDtypeStruct((), jnp.result_type(float))
 
 
 def _full(found: Gradient, fields: Any) -> tuple[dict[str, xr.Variable], str, str, str]:
@@ -206,7 +255,7 @@ def _prediction(
     problem, rate = stored.problem, math.nan
     if "certificate_rate" in variables:
         rate = float(variables["certificate_rate"].values)
-    elif isinstance(problem, MeanField):  # the adjoint is another system's, as that of both blocks is
+    elif isinstance(problem, MeanField) and size(state):  # the adjoint is another system's, as that of both blocks is
         spectrum, _ = compiled(Bound(sweep_spectrum, (problem,)), stored.parameters, state)
         rate = float(spectrum(stored.parameters, state).eigenvalues[0])
     predicted = plugin.predicted_products(rate) if 0 < rate < 1 else None

@@ -3,11 +3,12 @@
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 import xarray as xr
 
 from slds_core.fixed_point import FixedPoint, Inference, InferenceStatus
-from slds_core.fixed_point.progress import RESIDUAL
+from slds_core.fixed_point.progress import RESIDUAL, Trace
 from slds_core.fixed_point.status import name_of
 from slds_core.plugins import Declined, InferencePlugin
 from slds_core.study import registry, store
@@ -23,8 +24,8 @@ from slds_core.study.stages.common import (
     sequence_variables,
     sources,
 )
-from slds_core.study.timing import measure
-from slds_core.study.trees import to_variables
+from slds_core.study.timing import Measurement, measure
+from slds_core.study.trees import require_like, to_variables
 from slds_core.trees import all_finite
 
 
@@ -53,40 +54,53 @@ def infer(model: Path, name: str, settings: dict[str, Any], output: Path) -> str
     try:
         with failures_of(settings["plugin"], type(plugin)):
             cost = measure(Bound(_infer, (fixed, stored.problem)), numbers, stored.parameters, stored.start)
+            dataset, summary = _described(stored.problem, settings["plugin"], plugin, cost)
     except Declined as reason:
-        store.write(declined(reason), output, "inference", origin)
-        return f"skipped: {reason}"
+        dataset, summary = declined(reason), f"skipped: {reason}"
+    store.write(dataset, output, "inference", origin)
+    return summary
+
+
+def _described(problem: FixedPoint, reference: str, plugin: Any, cost: Measurement) -> tuple[xr.Dataset, str]:
+    """Returns an inference as a dataset, and a sentence on how it ended.
+
+    Raises:
+        StudyError: its trace does not fit its iterations.
+    """
     inference: Inference = cost.result
     iterations, sweeps = int(inference.iterations), int(inference.sweeps)
     room = inference.trace.residual.maximum.size
     if not 1 <= iterations <= room:
         raise StudyError(
-            f"plugin '{settings['plugin']}': expected 1 to {room} iterations, as its trace has room for, found {iterations}"
+            f"plugin '{reference}': expected 1 to {room} iterations, as its trace has room for, found {iterations}"
         )
     told = inference.status if all_finite(inference.state) else InferenceStatus.nonfinite
     status = name_of(told)
-    statistics = stored.problem.statistics(inference.posterior)
+    statistics = problem.statistics(inference.posterior)
     dataset = xr.Dataset(
-        to_variables(statistics, stored.problem.statistics_fields(), "posterior")
-        | to_variables(inference.state, stored.problem.state_fields(), STATE)
+        to_variables(statistics, problem.statistics_fields(), "posterior")
+        | to_variables(inference.state, problem.state_fields(), STATE)
         | {
             "iterations": store.variable((), iterations, "iterations taken, rejected trials included"),
             "sweeps": store.variable((), sweeps, "sweeps and Jacobian products taken, each counted as one"),
         }
         | _trace_variables(inference, iterations, cost.run_seconds[0])
-        | _sequence_variables(stored.problem, inference, iterations, _state_tolerance(plugin))
+        | _sequence_variables(problem, inference, iterations, _state_tolerance(plugin))
         | cost_variables(cost),
         attrs={"status": status, "status_message": InferenceStatus[told]},
     )
-    store.write(dataset, output, "inference", origin)
     residual = float(inference.trace.residual.maximum[iterations - 1])
-    return f"{status} after {sweeps} sweeps and products, last change {residual:.1e}"
+    return dataset, f"{status} after {sweeps} sweeps and products, last change {residual:.1e}"
 
 
 def _infer(plugin: Any, problem: FixedPoint, numbers: dict[str, Any], parameters: Any, state: Any) -> Inference:
     found = with_numbers(plugin, numbers).infer(problem, parameters, state)
     if not isinstance(found, Inference):
         raise TypeError(f"expected an Inference, found {type(found).__name__}")
+    if not isinstance(found.trace, Trace):
+        raise TypeError(f"trace: expected a Trace, found {type(found.trace).__name__}")
+    require_like("state", found.state, state)
+    require_like("posterior", found.posterior, jax.eval_shape(problem.posterior, parameters, state))
     return found
 
 
