@@ -1,8 +1,11 @@
 """What gradients are judged by."""
 
+import json
+
 import pytest
 
 from slds_core.study import store
+from slds_core.study.contents import made_from
 from slds_core.study.stages.build_model import build_model
 from slds_core.study.stages.compare import compare
 from slds_core.study.stages.gradient import gradient
@@ -54,6 +57,9 @@ def test_what_is_not_finite_is_no_witness(folder, references):
     }
     assert found["verdict_reason"].values[0] == "not finite, so that no other is judged by it; the witness is 'few'"
     assert found.attrs["status_message"] == "not judged by blind, which is not finite, but by few."
+    # as configured, which tells whether the file belongs to a study
+    assert json.loads(found.attrs["settings"]) == {"references": references}
+    assert set(made_from(found)) == {f"gradient/{name}" for name in names}
 
 
 def test_nothing_finite_is_not_compared(folder):

@@ -21,7 +21,7 @@ Vectors = dict[str, np.ndarray]
 Metric = Callable[[np.ndarray, np.ndarray], float]
 
 
-def compare(gradients: list[Path], references: list[str], output: Path) -> str:
+def compare(gradients: list[Path], asked: list[str], output: Path) -> str:
     """Compares each gradient with each reference, per parameter group and in total, and writes comparison and verdicts.
 
     A reference by finite differences is compared along its own directions. Gradients that were skipped take no part, and those that are
@@ -29,7 +29,7 @@ def compare(gradients: list[Path], references: list[str], output: Path) -> str:
 
     Args:
         gradients: the files of the gradients.
-        references: the settings to compare with, the witness to judge by first; none means all.
+        asked: the references, that is settings to compare with, the witness to judge by first; none means all.
         output: the file to write.
 
     Returns:
@@ -42,21 +42,9 @@ def compare(gradients: list[Path], references: list[str], output: Path) -> str:
     _require_kin(every)
     datasets = {name: dataset for name, dataset in every.items() if dataset.attrs["status"] != "declined"}
     if every and not datasets:
-        first = next(iter(every.values()))
         nothing = xr.Dataset(attrs={"status": "declined", "status_message": "every gradient was skipped"})
-        return _write(nothing, output, references, every)
-    asked = references
-    references = [name for name in references if name in datasets or name not in every]
-    references = references or [name for name, dataset in datasets.items() if not _directional(dataset)]
-    missing = [name for name in references if name not in datasets]
-    if missing:
-        raise StudyError(
-            f"references without a gradient file: {', '.join(missing)}; expected among: {', '.join(datasets)}"
-        )
-    unfit = [name for name, dataset in datasets.items() if dataset.attrs["status"] == "nonfinite"]
-    refused = [name for name in references if name in unfit]
-    references = [name for name in references if name not in unfit]
-    references = references or [n for n, d in datasets.items() if n not in unfit and not _directional(d)]
+        return _write(nothing, output, asked, every)
+    references, refused = _judges(asked, every, datasets)
     if not references:
         nothing = xr.Dataset(attrs={"status": "declined", "status_message": "no gradient to compare with is finite"})
         return _write(nothing, output, asked, every)
@@ -150,6 +138,31 @@ def cosine(estimate: np.ndarray, reference: np.ndarray) -> float:
 def abs_mean(estimate: np.ndarray, reference: np.ndarray) -> float:
     """Returns the absolute value of the mean difference."""
     return float(abs(np.mean(estimate - reference))) if estimate.size else 0.0
+
+
+def _judges(
+    asked: list[str], every: dict[str, xr.Dataset], datasets: dict[str, xr.Dataset]
+) -> tuple[list[str], list[str]]:
+    """Returns the references that can judge others, and those asked for that cannot, since they are not finite.
+
+    Args:
+        asked: names of references; none means all.
+        every: all gradients by name.
+        datasets: those that were not skipped.
+
+    Raises:
+        StudyError: a reference is not among the gradients.
+    """
+    full = [name for name, dataset in datasets.items() if not _directional(dataset)]
+    named = [name for name in asked if name in datasets or name not in every] or full
+    missing = [name for name in named if name not in datasets]
+    if missing:
+        raise StudyError(
+            f"references without a gradient file: {', '.join(missing)}; expected among: {', '.join(datasets)}"
+        )
+    unfit = {name for name, dataset in datasets.items() if dataset.attrs["status"] == "nonfinite"}
+    fit = [name for name in named if name not in unfit] or [name for name in full if name not in unfit]
+    return fit, [name for name in named if name in unfit]
 
 
 def _require_kin(datasets: dict[str, xr.Dataset]) -> None:
