@@ -8,7 +8,7 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, Int, PyTree
 
 from slds_core.fixed_point.interface import MeanField
-from slds_core.fixed_point.limits import trace_length
+from slds_core.fixed_point.limits import require_tolerance, trace_length
 from slds_core.fixed_point.progress import RESIDUAL, Inference, begin, record, unfinished
 from slds_core.fixed_point.residual import change, change_by_sequence
 from slds_core.trees import where
@@ -57,6 +57,7 @@ def anderson(
     if memory < 1:
         raise ValueError(f"memory: expected at least 1, found {memory}")
     length = trace_length(max_sweeps, capacity)
+    require_tolerance("tolerance", tolerance)
     first_message, unravel = ravel_pytree(problem.response(parameters, state))
     epsilon = jnp.finfo(first_message.dtype).eps
 

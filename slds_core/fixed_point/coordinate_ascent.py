@@ -4,7 +4,7 @@ from jax import lax
 from jaxtyping import Array, Float, Int, PyTree
 
 from slds_core.fixed_point.interface import FixedPoint, as_swept
-from slds_core.fixed_point.limits import trace_length
+from slds_core.fixed_point.limits import require_tolerance, trace_length
 from slds_core.fixed_point.progress import RESIDUAL, Inference, begin, record, unfinished
 from slds_core.fixed_point.residual import change, change_by_sequence
 
@@ -41,6 +41,7 @@ def coordinate_ascent(
         Blei, Kucukelbir and McAuliffe (2017), "Variational inference: a review for statisticians", algorithm 1.
     """
     length = trace_length(max_sweeps, capacity)
+    require_tolerance("tolerance", tolerance)
 
     def sweep(carry):
         state, _, progress = carry

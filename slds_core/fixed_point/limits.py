@@ -1,4 +1,4 @@
-"""Limits on sweeps and products, which may be plain numbers or traced: another traced limit never compiles anew."""
+"""Limits on sweeps and products, and tolerances, which may be plain numbers or traced: another traced limit never compiles anew."""
 
 import operator
 from typing import Any
@@ -14,6 +14,16 @@ def require_at_least(name: str, value: Any, least: int) -> None:
     """
     if not isinstance(value, Tracer) and value < least:
         raise ValueError(f"{name}: expected at least {least}, found {value}")
+
+
+def require_tolerance(name: str, value: Any) -> None:
+    """Refuses a tolerance that is negative or NaN. A traced one cannot be looked at: nothing meets it.
+
+    Raises:
+        ValueError: names the tolerance, what was expected, and the value found.
+    """
+    if not isinstance(value, Tracer) and not value >= 0:
+        raise ValueError(f"{name}: expected at least 0, found {value}")
 
 
 def trace_length(max_sweeps: Any, capacity: int | None) -> int:

@@ -14,7 +14,7 @@ from jaxtyping import Array, Float, Int, PyTree
 
 from slds_core.fixed_point.conjugate_gradients import fisher_conjugate_gradients
 from slds_core.fixed_point.interface import MeanField
-from slds_core.fixed_point.limits import trace_length
+from slds_core.fixed_point.limits import require_tolerance, trace_length
 from slds_core.fixed_point.progress import RESIDUAL, Inference, Progress, begin, record, unfinished
 from slds_core.fixed_point.residual import change, change_by_sequence
 from slds_core.trees import add_scaled, largest, scale, subtract, where, zeros_like
@@ -73,6 +73,7 @@ def newton_cg(
     if not isinstance(problem, MeanField):
         raise TypeError(f"newton_cg needs a mean-field model with Fisher products, found {type(problem).__name__}")
     length = trace_length(max_sweeps, capacity)
+    require_tolerance("tolerance", tolerance)
 
     def trial(carry: tuple[_Iterate, Progress]) -> tuple[_Iterate, Progress]:
         best, progress = carry

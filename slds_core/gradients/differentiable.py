@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import PyTree
 
 from slds_core.fixed_point.interface import MeanField
+from slds_core.fixed_point.limits import require_tolerance
 from slds_core.fixed_point.residual import change, resolvable
 from slds_core.gradients.implicit import GRACE
 from slds_core.gradients.krylov import solve_fisher_cg
@@ -39,7 +40,7 @@ def implicit_state(
     carry a status out of a backward pass. So where the adjoint is not solved, or ``state`` is no fixed point, the whole gradient is
     NaN or an error is raised: never a plausible number. To see what happened, call ``slds_core.gradients.fisher_cg``.
 
-    It has first derivatives in reverse mode (``grad``, ``vjp``, and ``vmap`` of these), no others, and its settings cannot be traced.
+    It has first derivatives in reverse mode (``grad``, ``vjp``, and ``vmap`` of these); others are refused. Its settings cannot be traced.
 
     Args:
         problem: a mean-field model.
@@ -52,11 +53,13 @@ def implicit_state(
         on_failure: ``"nan"``, or ``"raise"`` for an ``equinox.EquinoxRuntimeError`` (which needs a host callback).
 
     Raises:
-        ValueError: ``on_failure`` is neither.
+        ValueError: ``on_failure`` is neither, or a tolerance is negative or NaN.
         TypeError: the model is no mean field.
     """
     if on_failure not in ("nan", "raise"):
         raise ValueError(f"on_failure: expected 'nan' or 'raise', found {on_failure!r}")
+    require_tolerance("tolerance", tolerance)
+    require_tolerance("forward_tolerance", forward_tolerance)
     if not isinstance(problem, MeanField):
         raise TypeError(f"implicit_state needs a mean-field model, found {type(problem).__name__}")
     settings = _Settings(tolerance, max_products, forward_tolerance, on_failure)
@@ -73,7 +76,7 @@ def _forward(problem: MeanField, settings: _Settings, parameters: PyTree, state:
 
 
 def _backward(problem: MeanField, settings: _Settings, kept: Any, cotangent: PyTree) -> Any:
-    parameters, state = kept
+    parameters, state = _only_once(kept[0]), kept[1]
     system = linearise(
         problem, lambda parameters, posterior: jnp.zeros_like(problem.elbo(posterior)), parameters, state
     )
@@ -93,3 +96,16 @@ def _backward(problem: MeanField, settings: _Settings, kept: Any, cotangent: PyT
 
 
 _attach.defvjp(_forward, _backward)
+
+
+@jax.custom_jvp
+def _only_once(parameters: PyTree) -> PyTree:
+    """Returns the parameters, which further derivatives are refused of: they would miss how the state moves with them."""
+    return parameters
+
+
+@_only_once.defjvp
+def _refuse(primals: Any, tangents: Any) -> Any:
+    raise TypeError(
+        "implicit_state has first derivatives only: a further one would miss how the state moves with the parameters"
+    )

@@ -9,6 +9,7 @@ from jax import lax
 from jaxtyping import Array, Bool, Float, Int, PyTree
 
 from slds_core.fixed_point.interface import FixedPoint
+from slds_core.fixed_point.limits import require_tolerance
 from slds_core.fixed_point.residual import change, resolvable
 from slds_core.gradients.certificate import certify
 from slds_core.gradients.linearisation import AdjointSystem, linearise
@@ -56,7 +57,14 @@ def implicit_gradient(
         forward_tolerance: largest change of the state in one more sweep at which it still counts as a fixed point;
             no less than rounding can resolve.
         certified: whether to bound the gradient's error too (docs/theory.md, section "Adjoint"); costs some dozens of products.
+
+    Raises:
+        ValueError: a tolerance is negative or NaN.
+        TypeError: the objective is no scalar in floating point.
     """
+    require_tolerance("forward_tolerance", forward_tolerance)
+    if tolerance is not None:
+        require_tolerance("tolerance", tolerance)
     system = linearise(problem, objective, parameters, state)
     solved = solve(system)
 
@@ -65,7 +73,7 @@ def implicit_gradient(
     scale = norm(system.right_hand_side)
     residual = norm(leftover) / jnp.where(scale > 0, scale, 1)
     enough = jnp.inf if tolerance is None else GRACE * tolerance  # an approximation's residual is not judged
-    doubtful = residual > enough
+    doubtful = ~(residual <= enough)  # a traced tolerance may be NaN, and is never met then
     # what the residual does to the gradient: one more backward pass, where it matters
     effect = lax.cond(
         doubtful, lambda: norm(system.pull(leftover).parameters), lambda: jnp.full_like(residual, jnp.inf)

@@ -16,6 +16,8 @@ from slds_core.gradients.linearisation import AdjointSystem
 from slds_core.gradients.result import Gradient, Objective
 from slds_core.trees import add, all_finite, norm, scale, subtract, where, zeros_like
 
+_LEAST_UNITS = 10  # of rounding; BiCGStab's smallest relative residual
+
 
 def bicgstab(
     problem: FixedPoint,
@@ -47,7 +49,9 @@ def bicgstab(
     steps = cast(int, max_products // 2)  # numbers to Lineax, traced or not
 
     def solve(system: AdjointSystem) -> Solution:
-        found, taken = _lineax(system, lx.BiCGStab(rtol=0.0, atol=cast(float, tolerance), norm=norm, max_steps=steps))
+        # iterations past what rounding resolves end in zero divided by zero
+        least = jnp.maximum(tolerance, _LEAST_UNITS * jnp.finfo(system.value.dtype).eps)
+        found, taken = _lineax(system, lx.BiCGStab(rtol=0.0, atol=cast(float, least), norm=norm, max_steps=steps))
         return solution(found, 2 * taken, exhausted=taken >= steps)
 
     return implicit_gradient(

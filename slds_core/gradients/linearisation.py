@@ -56,7 +56,11 @@ class Pulled(NamedTuple):
 
 
 def linearise(problem: FixedPoint, objective: Objective, parameters: PyTree, state: PyTree) -> AdjointSystem:
-    """Returns the adjoint system of ``objective`` at ``state``, which should be a fixed point."""
+    """Returns the adjoint system of ``objective`` at ``state``, which should be a fixed point.
+
+    Raises:
+        TypeError: the objective is no scalar in floating point.
+    """
     if isinstance(problem, MeanField):
         return _linearise_mean_field(problem, objective, parameters, state)
 
@@ -65,6 +69,7 @@ def linearise(problem: FixedPoint, objective: Objective, parameters: PyTree, sta
         return objective(parameters, posterior), problem.state(posterior)
 
     (value, image), pull_back = jax.vjp(joint, parameters, state)
+    _require_scalar(value)
     explicit, right_hand_side = pull_back((jnp.ones_like(value), zeros_like(image)))
 
     def pull(adjoint, weight=0.0):
@@ -72,6 +77,11 @@ def linearise(problem: FixedPoint, objective: Objective, parameters: PyTree, sta
         return Pulled(in_parameters, in_state, None)
 
     return AdjointSystem(value, image, right_hand_side, explicit, pull, None, None)
+
+
+def _require_scalar(value: Array) -> None:
+    if value.shape or not jnp.issubdtype(value.dtype, jnp.floating):
+        raise TypeError(f"objective: expected a scalar in floating point, found shape {value.shape} in {value.dtype}")
 
 
 def _linearise_mean_field(problem: MeanField, objective: Objective, parameters: PyTree, state: PyTree) -> AdjointSystem:
@@ -84,6 +94,7 @@ def _linearise_mean_field(problem: MeanField, objective: Objective, parameters: 
         return objective(parameters, posterior), problem.second_state(second.statistics), message
 
     (value, image, message), pull_back = jax.vjp(joint, parameters, state, zeros_like(state))
+    _require_scalar(value)
     silence = zeros_like(message)
     explicit, right_hand_side, _ = pull_back((jnp.ones_like(value), zeros_like(image), silence))
 

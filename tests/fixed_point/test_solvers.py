@@ -220,3 +220,10 @@ def test_lanczos_on_a_known_matrix():
 def test_models_without_fisher_products_are_refused(name):
     with pytest.raises(TypeError, match=f"{name} needs a mean-field model"):
         SOLVERS[name](object(), None, None, max_sweeps=5)
+
+
+@pytest.mark.parametrize("name", SOLVERS)
+@pytest.mark.parametrize("value", [float("nan"), -1.0])
+def test_tolerances_that_nothing_meets_are_refused(name, value):
+    with pytest.raises(ValueError, match=r"^tolerance: expected at least 0, found "):
+        SOLVERS[name](PROBLEM, *slds(4, 2, 2), max_sweeps=3, tolerance=value)

@@ -1,7 +1,9 @@
 """All implicit estimators against dense linear algebra, each other and finite differences, on hard and easy problems."""
 
+import math
 from functools import cache
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -345,3 +347,73 @@ def test_implicit_state_fails_loudly(flaw):
     assert all(np.all(np.isnan(leaf)) for leaf in jax.tree.leaves(gradient().recognition))
     with pytest.raises(Exception, match="implicit gradient failed"):
         jax.block_until_ready(gradient(on_failure="raise"))
+
+
+@pytest.mark.parametrize("further", [jax.jacfwd, jax.jacrev, lambda f: jax.jit(jax.jacfwd(f))])
+def test_implicit_state_refuses_second_derivatives(further):
+    """They would be plausible numbers: those of a state that stands still."""
+    parameters, state, _ = fixed_point("easy")
+
+    def loss(step):
+        moved = eqx.tree_at(lambda p: p.recognition.linear, parameters, parameters.recognition.linear.at[3].add(step))
+        posterior = PROBLEM.posterior(moved, gradients.implicit_state(PROBLEM, moved, state))
+        return jnp.sum(posterior.gaussian.mean**2)
+
+    with pytest.raises(TypeError):
+        further(jax.grad(loss))(jnp.zeros(3))
+
+
+def test_implicit_state_may_be_followed_by_other_parameters():
+    """Derivatives with respect to what the state does not depend on are of any order."""
+    parameters, state, _ = fixed_point("easy")
+
+    def loss(p, weight):
+        return jnp.sum(weight * PROBLEM.posterior(p, gradients.implicit_state(PROBLEM, p, state)).gaussian.mean ** 2)
+
+    weight = jnp.ones(3)
+    mixed = jax.jit(jax.jacfwd(jax.grad(loss), argnums=1))(parameters, weight).recognition.linear[5]
+    ones = [jax.jit(jax.grad(loss))(parameters, row).recognition.linear[5] for row in jnp.eye(3)]
+    np.testing.assert_allclose(mixed, jnp.stack(ones, -1), rtol=1e-4)  # each solved to 1e-6
+
+
+@pytest.mark.parametrize("name", [*SOLVERS, "implicit_state"])
+@pytest.mark.parametrize("value", [math.nan, -1e-8])
+@pytest.mark.parametrize("key", ["tolerance", "forward_tolerance"])
+def test_tolerances_that_nothing_meets_are_refused(name, key, value):
+    parameters, state, _ = fixed_point("easy")
+    arguments = (
+        (PROBLEM, parameters, state) if name == "implicit_state" else (PROBLEM, elbo(PROBLEM), parameters, state)
+    )
+    with pytest.raises(ValueError, match=f"^{key}: expected at least 0, found "):
+        getattr(gradients, name)(*arguments, **{key: value})
+
+
+def test_a_traced_tolerance_that_is_nan_is_never_met():
+    parameters, state, _ = fixed_point("easy")
+    solve = jax.jit(
+        lambda tolerance: gradients.fisher_cg(PROBLEM, notebook_objective, parameters, state, tolerance=tolerance)
+    )
+    assert name_of(solve(jnp.nan).info.status) == "stagnated"
+
+
+@pytest.mark.parametrize("name", SOLVERS)
+def test_no_tolerance_is_too_small(name):
+    """What rounding cannot resolve is not waited for, nor divided by."""
+    parameters, state, _ = fixed_point("easy")
+    found = estimator(name, tolerance=0.0, max_products=300)(parameters, state)
+    assert name_of(found.info.status) in ("solved", "product_limit", "stagnated")
+    assert error(found.gradient, truth("easy").gradient) <= 1e-12
+
+
+@pytest.mark.parametrize("name", [*SOLVERS, "direct", "one_step"])
+@pytest.mark.parametrize(
+    ("objective", "found"),
+    [
+        (lambda p, q: q.gaussian.mean.sum(0), r"shape \(3,\) in float64"),
+        (lambda p, q: jnp.argmax(q.unary), r"shape \(\) in int64"),
+    ],
+)
+def test_objectives_that_are_no_scalars_are_refused(name, objective, found):
+    parameters, state, _ = fixed_point("easy")
+    with pytest.raises(TypeError, match=f"objective: expected a scalar in floating point, found {found}"):
+        getattr(gradients, name)(PROBLEM, objective, parameters, state)

@@ -329,3 +329,17 @@ def test_a_random_sequence_does_not_depend_on_the_others():
         for a, b in zip(*(jax.tree.leaves(getattr(p, group)) for p in (some, single)), strict=True):
             np.testing.assert_array_equal(a, b)
     assert not np.any(as_jax(some.recognition.linear)[1, 2:])
+
+
+@pytest.mark.parametrize(
+    ("place", "cut"),
+    [
+        (lambda p: p.recognition.quadratic, lambda a: a[..., :1, :1]),
+        (lambda p: p.recognition.linear, lambda a: a[..., :1]),
+        (lambda p: p.dynamics.constant, lambda a: a[..., :1]),
+    ],
+)
+def test_potentials_that_would_be_broadcast_are_refused(place, cut):
+    parameters, state = together()
+    with pytest.raises(ValueError, match=r"expected .*, found shape "):
+        SLDSSequences((5, 1, 7, 5)).posterior(eqx.tree_at(place, parameters, cut(place(parameters))), state)

@@ -1,5 +1,6 @@
 """Mean field in an SLDS against dense joint Gaussians and enumerated paths."""
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -133,3 +134,37 @@ def test_fisher_structure():
 
 def truth_like(statistics):
     return jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.result_type(float)), statistics)
+
+
+@pytest.mark.parametrize(
+    ("place", "cut", "complaint"),
+    [
+        (
+            lambda p: p.recognition.quadratic,
+            lambda a: a[..., :1],
+            r"recognition.quadratic: expected \(time, latent, latent_next\) with time 5, latent 2, found shape \(5, 2, 1\)",
+        ),
+        (
+            lambda p: p.recognition.linear,
+            lambda a: a[:4],
+            r"recognition.linear: .* with time 5, latent 2, found shape \(4, 2\)",
+        ),
+        (
+            lambda p: p.dynamics.quadratic_current,
+            lambda a: a[:2],
+            r"dynamics.quadratic_current: .*, found shape \(2, 2, 2\)",
+        ),
+        (lambda p: p.dynamics.linear_next, lambda a: a[..., :1], r"dynamics.linear_next: .*, found shape \(3, 1\)"),
+        (lambda p: p.initial.precision, lambda a: a[0], r"initial.precision: .* with latent 2, found shape \(2,\)"),
+        (lambda p: p.initial.normalizer, lambda a: a[None], r"initial.normalizer: expected \(\), found shape \(1,\)"),
+        (
+            lambda p: p.discrete.transition,
+            lambda a: a[:1],
+            r"discrete.transition: .* with state 3, found shape \(1, 3\)",
+        ),
+    ],
+)
+def test_potentials_that_would_be_broadcast_are_refused(place, cut, complaint):
+    potentials, start = slds(5, 2, 3)
+    with pytest.raises(ValueError, match=complaint):
+        SLDS().posterior(eqx.tree_at(place, potentials, cut(place(potentials))), start)

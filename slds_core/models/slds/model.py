@@ -7,6 +7,7 @@ approximates their joint posterior. One sweep is ``μ_c → μ_g → o → μ_c'
 import math
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -71,6 +72,7 @@ class SLDS(SLDSModel):
     backend: Backend | None = eqx.field(static=True, default=None)
 
     def first_block(self, parameters: SLDSPotentials, state: Float[Array, "transition state"]) -> Block:
+        require_consistent(parameters, fields.PARAMETERS)
         require_shape(state, parameters.time - 1, parameters.states)
         chain = gaussian.smooth(to_gaussian(parameters, state), backend=self.backend)
         return Block(chain.log_partition, chain.statistics)
@@ -101,6 +103,31 @@ class SLDS(SLDSModel):
 
     def statistics_fields(self) -> SLDSStatistics:
         return SLDSStatistics(fields.GAUSSIAN, fields.MARGINALS)
+
+
+def require_consistent(parameters: SLDSPotentials, described: SLDSPotentials, shared: bool = False) -> None:
+    """Refuses potentials whose shapes do not go together: some would be broadcast, and give numbers of no model.
+
+    Args:
+        parameters: the potentials.
+        described: their fields.
+        shared: whether one may have a leading axis more, over sequences.
+
+    Raises:
+        ValueError: names the potential, its dimensions, and the shape found.
+    """
+    sizes: dict[str, int] = {}
+    leaves = jax.tree_util.tree_leaves_with_path(parameters)
+    for (path, array), field in zip(leaves, jax.tree.leaves(described), strict=True):
+        shape, dimensions = jnp.shape(array), field.dimensions
+        own = shape[len(shape) - len(dimensions) :] if shared else shape
+        names = [dimension.removesuffix("_next") for dimension in dimensions]
+        if len(own) != len(names) or any(sizes.setdefault(n, s) != s for n, s in zip(names, own, strict=True)):
+            known = ", ".join(f"{name} {sizes[name]}" for name in dict.fromkeys(names) if name in sizes)
+            raise ValueError(
+                f"{jax.tree_util.keystr(path, simple=True, separator='.')}: expected ({', '.join(dimensions)})"
+                f"{known and ' with '}{known}, found shape {shape}"
+            )
 
 
 def require_shape(state: Array, transitions: int, states: int) -> None:

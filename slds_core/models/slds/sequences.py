@@ -30,6 +30,7 @@ from slds_core.models.slds.model import (
     SLDSStatistics,
     assemble,
     normalizer,
+    require_consistent,
     require_shape,
 )
 from slds_core.models.slds.potentials import SLDSPotentials
@@ -72,6 +73,7 @@ class SLDSSequences(SLDSModel):
 
     def first_block(self, parameters: SLDSPotentials, state: Float[Array, "packed state"]) -> Block:
         self._axes(parameters)
+        require_consistent(parameters, self.parameter_fields(), shared=True)
         require_shape(state, sum(self._transitions), parameters.states)
         chains = to_gaussian(self._packed(parameters), state, self.lengths)
         paths = gaussian.smooth_sequences(chains, self.lengths, backend=self.backend)
