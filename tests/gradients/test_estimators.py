@@ -349,7 +349,14 @@ def test_implicit_state_fails_loudly(flaw):
         jax.block_until_ready(gradient(on_failure="raise"))
 
 
-@pytest.mark.parametrize("further", [jax.jacfwd, jax.jacrev, lambda f: jax.jit(jax.jacfwd(f))])
+@pytest.mark.parametrize(
+    "further",
+    [
+        pytest.param(jax.jacfwd, marks=pytest.mark.slow),
+        pytest.param(jax.jacrev, marks=pytest.mark.slow),
+        lambda f: jax.jit(jax.jacfwd(f)),
+    ],
+)
 def test_implicit_state_refuses_second_derivatives(further):
     """They would be plausible numbers: those of a state that stands still."""
     parameters, state, _ = fixed_point("easy")
@@ -363,6 +370,7 @@ def test_implicit_state_refuses_second_derivatives(further):
         further(jax.grad(loss))(jnp.zeros(3))
 
 
+@pytest.mark.slow
 def test_implicit_state_may_be_followed_by_other_parameters():
     """Derivatives with respect to what the state does not depend on are of any order."""
     parameters, state, _ = fixed_point("easy")
@@ -396,7 +404,9 @@ def test_a_traced_tolerance_that_is_nan_is_never_met():
     assert name_of(solve(jnp.nan).info.status) == "stagnated"
 
 
-@pytest.mark.parametrize("name", SOLVERS)
+@pytest.mark.parametrize(
+    "name", ["bicgstab", *(pytest.param(n, marks=pytest.mark.slow) for n in SOLVERS if n != "bicgstab")]
+)
 def test_no_tolerance_is_too_small(name):
     """What rounding cannot resolve is not waited for, nor divided by."""
     parameters, state, _ = fixed_point("easy")

@@ -252,9 +252,10 @@ def test_the_coupled_system_of_a_single_step(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("setting", "what"),
     [
-        (
+        pytest.param(
             "gradient=finite_difference",
             "plugin 'finite_difference' failed: TypeError: training needs a Gradient, found DirectionalDerivatives",
+            marks=pytest.mark.slow,
         ),
         ("seed=4294967296", "seed: input should be less than or equal to 4294967295, found 4294967296"),
         ("prior_noise=1e-300", "prior_noise: input should be greater than or equal to 0.000000000001, found 1e-300"),
