@@ -102,7 +102,7 @@ def _findings(study: Configuration, results: Path, read: Callable[[Path, str], d
             found = _decoded(attributes)
             problems = [*_problems(found, wanted, study.precision), *_other_sources(found, wanted.folder, contents)]
             if not problems:
-                contents[wanted.path] = attributes["contents_hash"]
+                contents[wanted.path] = attributes.get("contents_hash", "")
         findings.append(Finding(wanted.path, problems))
     return findings
 

@@ -366,7 +366,7 @@ def test_implicit_state_refuses_second_derivatives(further):
         posterior = PROBLEM.posterior(moved, gradients.implicit_state(PROBLEM, moved, state))
         return jnp.sum(posterior.gaussian.mean**2)
 
-    with pytest.raises(TypeError):
+    with pytest.raises(TypeError, match="implicit_state has first derivatives only"):
         further(jax.grad(loss))(jnp.zeros(3))
 
 

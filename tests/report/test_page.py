@@ -13,7 +13,11 @@ import yaml
 from markupsafe import Markup, escape
 from small_study import CONFIGURATION, NASTY
 
+from slds_core.fixed_point import progress
+from slds_core.fixed_point import residual as residual_module
 from slds_core.gradients.prediction import conjugate_gradients
+from slds_core.plugins.gradients import FisherCG
+from slds_core.report import rows
 from slds_core.report.figures.catalogue import FIGURES
 from slds_core.report.formats import duration, plain, relative, scientific
 from slds_core.report.page import Page, Section
@@ -276,3 +280,9 @@ def test_what_is_called_a_fixed_point_meets_its_measure(folder, tmp_path):
     row = convergence_row(folder, tmp_path, max_sweeps=1000, tolerance=1e-9)
     assert row.verdict == "converged"
     assert row.residual_max < 1e-9
+
+
+def test_the_report_draws_the_line_where_the_mathematics_does():
+    """It imports no JAX, so it has these numbers of its own."""
+    assert (rows._ROUNDING_UNITS, rows._FLOOR_UNITS) == (residual_module._ROUNDING_UNITS, progress._FLOOR_UNITS)
+    assert FisherCG().forward_tolerance == rows._TARGET

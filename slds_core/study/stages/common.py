@@ -51,7 +51,9 @@ def read_model(path: Path) -> StoredModel:
         require_problem("problem", problem)
         parameters = from_dataset(dataset, problem.parameter_fields())
         start = from_dataset(dataset, problem.state_fields(), START)
-    return StoredModel(dataset.attrs["model"], precision, problem, parameters, start, dataset.attrs["contents_hash"])
+    return StoredModel(
+        dataset.attrs["model"], precision, problem, parameters, start, dataset.attrs.get("contents_hash", "")
+    )
 
 
 def require_problem(what: str, problem: Any) -> None:
