@@ -10,6 +10,7 @@ import pytest
 HERE = Path(__file__).parent
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.environ.get("SLDS_TEST_PRECISION") == "float32", reason="this run is that run")
 def test_chains_and_models_in_single_precision():
     # values and Fisher products against dense truth, NaN and extremes; not the slower finite differences
