@@ -10,6 +10,7 @@ from snakemake.exceptions import WorkflowError
 
 from slds_core.study import registry, worker_folder
 from slds_core.study.assignments import as_text
+from slds_core.study.compiler import xla_flags
 from slds_core.study.configuration import read_files
 from slds_core.study.errors import StudyError
 from slds_core.study.nodes import node_type
@@ -31,10 +32,7 @@ COMPILED = shlex.quote(os.path.join(CACHE, "jax", node_type()))
 # A killed training goes on from here: what it leaves in results/ is removed.
 TRAINING = shlex.quote(os.path.join(CACHE, "training"))
 # `slds` is this environment's, activated or not; XLA takes its number of threads from NPROC, matplotlib caches fonts
-# XLA's first level of optimisation runs these programs as fast as its last, and compiles them a third sooner.
-FLAGS = shlex.quote(
-    f"--xla_backend_optimization_level=1 {os.environ.get('XLA_FLAGS', '')}".strip()
-)
+FLAGS = shlex.quote(xla_flags(os.environ.get("XLA_FLAGS", "")))
 
 
 def literal(text):
