@@ -46,6 +46,12 @@ def description() -> str:
 
 
 def promote(potentials: Potentials) -> Potentials:
-    """Returns the arrays in the one floating-point precision that JAX promotes them to together."""
+    """Returns the arrays in the one floating-point precision that JAX promotes them to together.
+
+    Raises:
+        TypeError: they are complex.
+    """
     dtype = jnp.result_type(float, *jax.tree.leaves(potentials))
+    if not jnp.issubdtype(dtype, jnp.floating):
+        raise TypeError(f"potentials: expected real numbers, found {dtype}")
     return jax.tree.map(lambda array: jnp.asarray(array, dtype), potentials)

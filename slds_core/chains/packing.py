@@ -4,12 +4,28 @@ Packed arrays hold nothing but what the sequences hold: no mean, norm, random dr
 A sequence has one transition less than steps, and steps and transitions are packed each on their own.
 """
 
+import operator
+from collections.abc import Iterable
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 Lengths = tuple[int, ...]
+
+
+def as_lengths(lengths: Iterable[Any]) -> Lengths:
+    """Returns lengths as a tuple of integers, whatever held them.
+
+    Raises:
+        ValueError: one is no whole number.
+    """
+    try:
+        return tuple(operator.index(length) for length in lengths)
+    except TypeError as error:
+        raise ValueError(f"lengths: expected whole numbers, found {lengths!r}") from error
 
 
 def transitions(lengths: Lengths) -> Lengths:

@@ -3,6 +3,7 @@
     Λ ~ Wishart(S⁻¹, ν),      X | Λ ~ MN(M, Λ⁻¹, V⁻¹)
 
 Sufficient statistics ``(-½ Λ, Xᵀ Λ, -½ Xᵀ Λ X, ½ log |Λ|)``; natural parameters ``(S + M V Mᵀ, V Mᵀ, V, ν + D + P + 1)``.
+Log-partition and expectations are NaN where the parameters are those of no distribution.
 """
 
 import math
@@ -12,6 +13,7 @@ import jax.numpy as jnp
 from jax.scipy.special import multigammaln
 from jaxtyping import Array, Float
 
+from slds_core.expfam.domain import above, inverse, log_determinant
 from slds_core.expfam.niw import expected_log_determinant
 
 
@@ -58,12 +60,12 @@ def distribution(natural: NaturalParameters) -> MatrixNormalInverseWishart:
 def log_partition(natural: NaturalParameters) -> Float[Array, ""]:
     """Returns the log-normaliser (nats); its gradient is the expected statistics."""
     inputs, latent = natural.cross.shape
-    degrees = natural.log_determinant - latent - inputs - 1
+    degrees = above(latent - 1, natural.log_determinant - latent - inputs - 1)
     scale = natural.precision - natural.cross.T @ jnp.linalg.solve(natural.quadratic, natural.cross)
     return (
-        0.5 * degrees * (latent * math.log(2) - jnp.linalg.slogdet(scale)[1])
+        0.5 * degrees * (latent * math.log(2) - log_determinant(scale))
         + multigammaln(0.5 * degrees, latent)
-        + 0.5 * latent * (inputs * math.log(2 * math.pi) - jnp.linalg.slogdet(natural.quadratic)[1])
+        + 0.5 * latent * (inputs * math.log(2 * math.pi) - log_determinant(natural.quadratic))
     )
 
 
@@ -75,10 +77,10 @@ def expected_statistics(distribution: MatrixNormalInverseWishart) -> NaturalPara
     """
     location = distribution.location
     latent = location.shape[0]
-    precision = distribution.degrees * jnp.linalg.inv(distribution.scale)
+    precision = above(latent - 1, distribution.degrees) * inverse(distribution.scale)
     return NaturalParameters(
         precision=-0.5 * precision,
         cross=location.T @ precision,
-        quadratic=-0.5 * (latent * jnp.linalg.inv(distribution.strength) + location.T @ precision @ location),
+        quadratic=-0.5 * (latent * inverse(distribution.strength) + location.T @ precision @ location),
         log_determinant=0.5 * expected_log_determinant(distribution.scale, distribution.degrees),
     )

@@ -3,6 +3,7 @@
     Λ ~ Wishart(S⁻¹, ν),      μ | Λ ~ N(m, (λ Λ)⁻¹)
 
 Sufficient statistics ``(-½ Λ, Λ μ, -½ μᵀ Λ μ, ½ log |Λ|)``; natural parameters ``(S + λ m mᵀ, λ m, λ, ν + D + 2)``.
+Log-partition and expectations are NaN where the parameters are those of no distribution.
 """
 
 import math
@@ -11,6 +12,8 @@ import equinox as eqx
 import jax.numpy as jnp
 from jax.scipy.special import digamma, multigammaln
 from jaxtyping import Array, Float
+
+from slds_core.expfam.domain import above, inverse, log_determinant
 
 
 class NormalInverseWishart(eqx.Module):
@@ -56,12 +59,12 @@ def distribution(natural: NaturalParameters) -> NormalInverseWishart:
 def log_partition(natural: NaturalParameters) -> Float[Array, ""]:
     """Returns the log-normaliser (nats); its gradient is the expected statistics."""
     latent = natural.linear.shape[0]
-    degrees = natural.log_determinant - latent - 2
-    scale = natural.precision - jnp.outer(natural.linear, natural.linear) / natural.quadratic
+    degrees, strength = above(latent - 1, natural.log_determinant - latent - 2), above(0, natural.quadratic)
+    scale = natural.precision - jnp.outer(natural.linear, natural.linear) / strength
     return (
-        0.5 * degrees * (latent * math.log(2) - jnp.linalg.slogdet(scale)[1])
+        0.5 * degrees * (latent * math.log(2) - log_determinant(scale))
         + multigammaln(0.5 * degrees, latent)
-        + 0.5 * latent * (math.log(2 * math.pi) - jnp.log(natural.quadratic))
+        + 0.5 * latent * (math.log(2 * math.pi) - jnp.log(strength))
     )
 
 
@@ -73,11 +76,11 @@ def expected_statistics(distribution: NormalInverseWishart) -> NaturalParameters
     """
     m = distribution.location
     latent = m.shape[0]
-    precision = distribution.degrees * jnp.linalg.inv(distribution.scale)
+    precision = above(latent - 1, distribution.degrees) * inverse(distribution.scale)
     return NaturalParameters(
         precision=-0.5 * precision,
         linear=precision @ m,
-        quadratic=-0.5 * (latent / distribution.strength + m @ precision @ m),
+        quadratic=-0.5 * (latent / above(0, distribution.strength) + m @ precision @ m),
         log_determinant=0.5 * expected_log_determinant(distribution.scale, distribution.degrees),
     )
 
@@ -85,5 +88,5 @@ def expected_statistics(distribution: NormalInverseWishart) -> NaturalParameters
 def expected_log_determinant(scale: Float[Array, "latent latent"], degrees: Float[Array, ""]) -> Float[Array, ""]:
     """Returns ``E[log |Λ|]`` under ``Λ ~ Wishart(S⁻¹, ν)`` (Bishop 2006, equation B.81)."""
     latent = scale.shape[0]
-    halves = 0.5 * (degrees - jnp.arange(latent, dtype=degrees.dtype))
-    return jnp.sum(digamma(halves)) + latent * math.log(2) - jnp.linalg.slogdet(scale)[1]
+    halves = 0.5 * (above(latent - 1, degrees) - jnp.arange(latent, dtype=degrees.dtype))
+    return jnp.sum(digamma(halves)) + latent * math.log(2) - log_determinant(scale)

@@ -8,7 +8,7 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, Int, PyTree
 
 from slds_core.fixed_point.interface import MeanField
-from slds_core.fixed_point.limits import require_tolerance, trace_length
+from slds_core.fixed_point.limits import require_count, require_tolerance, trace_length
 from slds_core.fixed_point.progress import RESIDUAL, Inference, begin, record, unfinished
 from slds_core.fixed_point.residual import change, change_by_sequence
 from slds_core.trees import where
@@ -54,10 +54,10 @@ def anderson(
     """
     if not isinstance(problem, MeanField):
         raise TypeError(f"anderson needs a mean-field model, found {type(problem).__name__}")
-    if memory < 1:
-        raise ValueError(f"memory: expected at least 1, found {memory}")
+    require_count("memory", memory, 1)
     length = trace_length(max_sweeps, capacity)
     require_tolerance("tolerance", tolerance)
+    nothing, progress = begin(problem, parameters, state, length=length, criterion=criterion)
     first_message, unravel = ravel_pytree(problem.response(parameters, state))
     epsilon = jnp.finfo(first_message.dtype).eps
 
@@ -109,7 +109,6 @@ def anderson(
         )
         return where(accepted, taken, forgotten), progress
 
-    nothing, progress = begin(problem, parameters, state, length=length, criterion=criterion)
     history = jnp.zeros((memory, first_message.size), first_message.dtype)
     zero = jnp.zeros_like(first_message)
     lowest = jnp.full((), -jnp.inf, progress.smallest.dtype)

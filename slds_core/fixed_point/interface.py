@@ -107,14 +107,32 @@ def as_swept(problem: FixedPoint, parameters: PyTree, state: PyTree) -> PyTree:
     """Returns a state in the types in which a sweep returns it, so that a loop can carry it.
 
     Raises:
-        ValueError: it has not the shapes of a sweep's.
+        ValueError: it has not the shapes of a sweep's, or there are arrays of double precision while JAX is set to single precision.
     """
+    require_enabled_precision(parameters, state)
     swept = jax.eval_shape(problem.sweep, parameters, state)
     for (path, found), expected in zip(jax.tree_util.tree_leaves_with_path(state), jax.tree.leaves(swept), strict=True):
         if jnp.shape(found) != expected.shape:
             name = jax.tree_util.keystr(path, simple=True, separator=".")
             raise ValueError(f"state{name and '.'}{name}: expected shape {expected.shape}, found {jnp.shape(found)}")
     return jax.tree.map(lambda array, like: jnp.asarray(array, like.dtype), state, swept)
+
+
+def require_enabled_precision(*trees: PyTree) -> None:
+    """Refuses arrays of double precision while JAX is set to single precision, where some operations would fail and others round.
+
+    Raises:
+        ValueError: says what to do.
+    """
+    if jnp.result_type(float) == np.float64:
+        return
+    for path, leaf in jax.tree_util.tree_leaves_with_path(trees):
+        if isinstance(leaf, jax.Array) and leaf.dtype == np.float64:
+            name = jax.tree_util.keystr(path[1:], simple=True, separator=".")
+            raise ValueError(
+                f"{name or 'state'}: found float64 while JAX is set to single precision; either "
+                'jax.config.update("jax_enable_x64", True), or cast parameters and state to float32'
+            )
 
 
 class Block(NamedTuple):

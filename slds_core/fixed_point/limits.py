@@ -3,6 +3,7 @@
 import operator
 from typing import Any
 
+import jax.numpy as jnp
 from jax.core import Tracer
 
 
@@ -14,6 +15,19 @@ def require_at_least(name: str, value: Any, least: int) -> None:
     """
     if not isinstance(value, Tracer) and value < least:
         raise ValueError(f"{name}: expected at least {least}, found {value}")
+
+
+def require_count(name: str, value: Any, least: int) -> None:
+    """Refuses a limit that is too low, or no whole number. Of a traced one only the type can be looked at.
+
+    Raises:
+        ValueError: names the limit, what was expected, and the value found.
+    """
+    if isinstance(value, Tracer):
+        if not jnp.issubdtype(value.dtype, jnp.integer):
+            raise ValueError(f"{name}: expected a whole number, found one of type {value.dtype}")
+    else:
+        require_at_least(name, _whole(name, value), least)
 
 
 def require_tolerance(name: str, value: Any) -> None:
@@ -32,13 +46,13 @@ def trace_length(max_sweeps: Any, capacity: int | None) -> int:
     Raises:
         ValueError: the limit is below 1, above the capacity or no whole number, or it is traced and no capacity is given.
     """
-    require_at_least("max_sweeps", max_sweeps, 1)
+    require_count("max_sweeps", max_sweeps, 1)
     traced = isinstance(max_sweeps, Tracer)
     if capacity is None:
         if traced:
             raise ValueError("capacity: needed where max_sweeps is traced, since arrays have fixed lengths")
         return _whole("max_sweeps", max_sweeps)
-    require_at_least("capacity", capacity, 1)
+    require_count("capacity", capacity, 1)
     if not traced and max_sweeps > capacity:
         raise ValueError(f"max_sweeps: expected at most capacity = {capacity}, found {max_sweeps}")
     return _whole("capacity", capacity)

@@ -14,7 +14,7 @@ from jaxtyping import Array, Float, Int, PyTree
 
 from slds_core.fixed_point.conjugate_gradients import fisher_conjugate_gradients
 from slds_core.fixed_point.interface import MeanField
-from slds_core.fixed_point.limits import require_tolerance, trace_length
+from slds_core.fixed_point.limits import require_count, require_tolerance, trace_length
 from slds_core.fixed_point.progress import RESIDUAL, Inference, Progress, begin, record, unfinished
 from slds_core.fixed_point.residual import change, change_by_sequence
 from slds_core.trees import add_scaled, largest, scale, subtract, where, zeros_like
@@ -64,7 +64,7 @@ def newton_cg(
         never falls.
 
     Raises:
-        ValueError: ``max_sweeps`` is below 1 or above the capacity, or no such criterion is known.
+        ValueError: ``max_sweeps`` is below 1 or above the capacity, no such criterion is known, or a setting is out of bounds.
         TypeError: the model is no mean field.
 
     References:
@@ -73,7 +73,9 @@ def newton_cg(
     if not isinstance(problem, MeanField):
         raise TypeError(f"newton_cg needs a mean-field model with Fisher products, found {type(problem).__name__}")
     length = trace_length(max_sweeps, capacity)
-    require_tolerance("tolerance", tolerance)
+    for name, value in (("tolerance", tolerance), ("switch", switch), ("forcing", forcing)):
+        require_tolerance(name, value)
+    require_count("products_per_step", products_per_step, 1)
 
     def trial(carry: tuple[_Iterate, Progress]) -> tuple[_Iterate, Progress]:
         best, progress = carry

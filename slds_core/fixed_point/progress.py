@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PyTree
 
-from slds_core.fixed_point.interface import FixedPoint
+from slds_core.fixed_point.interface import FixedPoint, require_enabled_precision
 from slds_core.fixed_point.residual import Residual
 from slds_core.fixed_point.status import InferenceStatus
 
@@ -59,8 +59,9 @@ def begin(
     """Returns an empty posterior and the progress before the first iteration, with room for ``length`` of them.
 
     Raises:
-        ValueError: no such criterion is known.
+        ValueError: no such criterion is known, or there are arrays of double precision while JAX is set to single precision.
     """
+    require_enabled_precision(parameters, state)
     shapes = jax.eval_shape(problem.posterior, parameters, state)
     names = ["elbo", *jax.eval_shape(problem.monitors, shapes)]
     if criterion not in (RESIDUAL, *names):

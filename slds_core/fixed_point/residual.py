@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PyTree
 
-from slds_core.fixed_point.interface import FixedPoint
+from slds_core.fixed_point.interface import FixedPoint, require_enabled_precision
 
 _ROUNDING_UNITS = 100
 
@@ -19,7 +19,12 @@ class Residual(eqx.Module):
 
 
 def fixed_point_residual(problem: FixedPoint, parameters: PyTree, state: PyTree) -> Residual:
-    """Returns ``|sweep(θ, x) - x|``: how much one more sweep changes the state. Zero for a state without entries."""
+    """Returns ``|sweep(θ, x) - x|``: how much one more sweep changes the state. Zero for a state without entries.
+
+    Raises:
+        ValueError: there are arrays of double precision while JAX is set to single precision.
+    """
+    require_enabled_precision(parameters, state)
     return change(problem.sweep(parameters, state), state)
 
 

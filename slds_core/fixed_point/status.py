@@ -1,6 +1,7 @@
 """How an iteration ended: failure is data."""
 
 import equinox as eqx
+import numpy as np
 
 
 class InferenceStatus(eqx.Enumeration):
@@ -16,6 +17,20 @@ class InferenceStatus(eqx.Enumeration):
 
 
 def name_of(status: eqx.Enumeration) -> str:
-    """Returns an enumeration item's name, outside of ``jit``."""
+    """Returns an enumeration item's name, outside of ``jit``.
+
+    Raises:
+        ValueError: it is a batch of them.
+    """
+    names = names_of(status)
+    if names.shape:
+        raise ValueError(f"status: expected one, found a batch of shape {names.shape}; names_of returns their names")
+    return str(names)
+
+
+def names_of(status: eqx.Enumeration) -> np.ndarray:
+    """Returns the name of each item of a batch, as ``vmap`` yields it, outside of ``jit``."""
     enumeration = status._enumeration  # equinox offers the message by index, but no way back to the name
-    return next(name for name in enumeration._name_to_item if bool(status == getattr(enumeration, name)))
+    names = list(enumeration._name_to_item)
+    found = np.stack([np.asarray(status == getattr(enumeration, name)) for name in names])
+    return np.array(names)[np.argmax(found, axis=0)]

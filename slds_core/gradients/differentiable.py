@@ -6,10 +6,11 @@ from typing import Any, Literal, NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+from jax.core import Tracer
 from jaxtyping import PyTree
 
 from slds_core.fixed_point.interface import MeanField
-from slds_core.fixed_point.limits import require_tolerance
+from slds_core.fixed_point.limits import require_count, require_tolerance
 from slds_core.fixed_point.residual import change, resolvable
 from slds_core.gradients.implicit import GRACE
 from slds_core.gradients.krylov import solve_fisher_cg
@@ -53,16 +54,20 @@ def implicit_state(
         on_failure: ``"nan"``, or ``"raise"`` for an ``equinox.EquinoxRuntimeError`` (which needs a host callback).
 
     Raises:
-        ValueError: ``on_failure`` is neither, or a tolerance is negative or NaN.
-        TypeError: the model is no mean field.
+        ValueError: ``on_failure`` is neither, a tolerance is negative or NaN, or ``max_products`` is below 1.
+        TypeError: the model is no mean field, or a setting is traced.
     """
     if on_failure not in ("nan", "raise"):
         raise ValueError(f"on_failure: expected 'nan' or 'raise', found {on_failure!r}")
-    require_tolerance("tolerance", tolerance)
-    require_tolerance("forward_tolerance", forward_tolerance)
     if not isinstance(problem, MeanField):
         raise TypeError(f"implicit_state needs a mean-field model, found {type(problem).__name__}")
     settings = _Settings(tolerance, max_products, forward_tolerance, on_failure)
+    for name, value in settings._asdict().items():
+        if isinstance(value, Tracer):
+            raise TypeError(f"{name}: expected a plain number, found a traced one")
+    require_tolerance("tolerance", tolerance)
+    require_count("max_products", max_products, 1)
+    require_tolerance("forward_tolerance", forward_tolerance)
     return _attach(problem, settings, parameters, jax.lax.stop_gradient(state))
 
 

@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, Int, PyTree
 
 from slds_core.fixed_point.conjugate_gradients import fisher_conjugate_gradients
 from slds_core.fixed_point.interface import FixedPoint, MeanField
-from slds_core.fixed_point.limits import require_at_least
+from slds_core.fixed_point.limits import require_count
 from slds_core.gradients.implicit import GRACE, Solution, implicit_gradient, solution
 from slds_core.gradients.linearisation import AdjointSystem
 from slds_core.gradients.result import Gradient, Objective
@@ -45,7 +45,7 @@ def bicgstab(
     References:
         van der Vorst (1992), "Bi-CGSTAB".
     """
-    require_at_least("max_products", max_products, 2)
+    require_count("max_products", max_products, 2)
     steps = cast(int, max_products // 2)  # numbers to Lineax, traced or not
 
     def solve(system: AdjointSystem) -> Solution:
@@ -91,8 +91,8 @@ def gmres(
     References:
         Saad and Schultz (1986), "GMRES".
     """
-    require_at_least("restart", restart, 1)
-    require_at_least("max_products", max_products, restart + 1)
+    require_count("restart", restart, 1)
+    require_count("max_products", max_products, restart + 1)
     cycles = cast(int, max_products // (restart + 1))
 
     def solve(system: AdjointSystem) -> Solution:
@@ -142,7 +142,7 @@ def fisher_cg(
     References:
         Hestenes and Stiefel (1952), with the inner product of the Fisher metric; docs/theory.md, section "Adjoint".
     """
-    require_at_least("max_products", max_products, 1)
+    require_count("max_products", max_products, 1)
     if not isinstance(problem, MeanField):
         raise TypeError(f"fisher_cg needs a mean-field model with Fisher products, found {type(problem).__name__}")
 

@@ -5,7 +5,7 @@ from jax import lax
 from jaxtyping import Array, Float, Int, PyTree
 
 from slds_core.fixed_point.interface import FixedPoint
-from slds_core.fixed_point.limits import require_at_least
+from slds_core.fixed_point.limits import require_count
 from slds_core.gradients.implicit import Solution, implicit_gradient, solution
 from slds_core.gradients.linearisation import AdjointSystem
 from slds_core.gradients.result import Gradient, Objective
@@ -37,7 +37,7 @@ def truncated(
     References:
         Shaban et al. (2019), "Truncated back-propagation for bilevel optimization".
     """
-    require_at_least("sweeps", sweeps, 1)
+    require_count("sweeps", sweeps, 1)
 
     def solve(system: AdjointSystem) -> Solution:
         def extend(_, carry):
@@ -105,7 +105,7 @@ def richardson(
     References:
         Saad (2003), "Iterative methods for sparse linear systems", §4.2.1.
     """
-    require_at_least("max_products", max_products, 1)
+    require_count("max_products", max_products, 1)
 
     def solve(system: AdjointSystem) -> Solution:
         scale = norm(system.right_hand_side)

@@ -7,7 +7,7 @@ from jax.core import Tracer
 from jaxtyping import Array, Float, Int, PyTree
 
 from slds_core.fixed_point.interface import FixedPoint, as_swept
-from slds_core.fixed_point.limits import require_at_least
+from slds_core.fixed_point.limits import require_count
 from slds_core.gradients.result import AdjointInfo, Gradient, GradientStatus, Objective
 from slds_core.trees import add, all_finite, norm, subtract, zeros_like
 
@@ -31,7 +31,7 @@ def unrolled(problem: FixedPoint, objective: Objective, parameters: PyTree, stat
     References:
         Scieur, Gidel, Bertrand and Pedregosa (2022), "The curse of unrolling".
     """
-    require_at_least("sweeps", sweeps, 1)
+    require_count("sweeps", sweeps, 1)
     state = as_swept(problem, parameters, state)
 
     def composition(parameters):
@@ -80,7 +80,7 @@ def unrolled_converged(
     References:
         Scieur, Gidel, Bertrand and Pedregosa (2022), "The curse of unrolling", on how late its derivative converges.
     """
-    require_at_least("sweeps", sweeps, 1)
+    require_count("sweeps", sweeps, 1)
     if not isinstance(sweeps, Tracer) and max_sweeps < 2 * sweeps:
         raise ValueError(f"max_sweeps: expected at least 2 · sweeps = {2 * sweeps}, found {max_sweeps}")
 

@@ -252,8 +252,40 @@ def test_homogeneous(time):
 
 
 @pytest.mark.parametrize(
+    ("name", "shape"),
+    [
+        ("quadratic", (3, 1, 2)),
+        ("linear", (3,)),
+        ("cross", ()),
+        ("linear_next", (1,)),
+        ("quadratic_current", (3, 2, 2)),
+    ],
+)
+def test_homogeneous_broadcasts_nothing(name, shape):
+    shapes = {"quadratic": (3, 2, 2), "linear": (3, 2), "linear_current": (2,), "linear_next": (2,)}
+    shapes |= dict.fromkeys(("quadratic_current", "cross", "quadratic_next"), (2, 2))
+    with pytest.raises(ValueError, match=f"^{name}: expected shape"):
+        gaussian.homogeneous(**{key: jnp.zeros(shape if key == name else shapes[key]) for key in shapes})
+
+
+def test_homogeneous_takes_integers():
+    nodes = -2 * np.tile(np.eye(2, dtype=int), (3, 1, 1)), np.ones((3, 2), int)
+    half, ones = -0.5 * np.eye(2), np.zeros(2)
+    found = gaussian.homogeneous(
+        *nodes, quadratic_current=half, cross=half, quadratic_next=half, linear_current=ones, linear_next=ones
+    )
+    np.testing.assert_array_equal(found.quadratic[:, 0, 0], [-2.5, -3, -2.5])
+
+
+def test_complex_potentials_are_refused():
+    with pytest.raises(TypeError, match="potentials: expected real numbers, found complex"):
+        gaussian.smooth(jax.tree.map(lambda array: array + 0j, gaussian_chain(3, 2)))
+
+
+@pytest.mark.parametrize(
     ("name", "shapes"),
     [
+        ("linear", ((2, 0, 0), (1, 0, 0), (2, 0))),
         ("linear", ((2, 2, 2), (1, 2, 2), (2,))),
         ("linear", ((0, 2, 2), (0, 2, 2), (0, 2))),
         ("quadratic", ((3, 2, 2), (1, 2, 2), (2, 2))),

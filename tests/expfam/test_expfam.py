@@ -1,5 +1,7 @@
 """Conjugate families against SciPy, and their statistics against the derivative of their log-partition."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -103,6 +105,39 @@ def test_mniw_density_against_scipy():
     rows, columns = np.linalg.inv(precision), np.linalg.inv(given.strength)
     expected += stats.matrix_normal(given.location, rows, columns).logpdf(matrix)
     assert_close(found, expected, ulps=ULPS, scale=abs(energy) + 10)
+
+
+def with_eigenvalue(value, size=2):
+    return np.diag([value] + [1.0] * (size - 1))
+
+
+@pytest.mark.parametrize(
+    ("family", "flaw"),
+    [
+        ("niw", {"scale": with_eigenvalue(-1.0)}),
+        ("niw", {"scale": -np.eye(2)}),  # of which the determinant is positive
+        ("niw", {"strength": np.array(-1.0)}),
+        ("niw", {"degrees": np.array(1.0)}),
+        ("niw", {"degrees": np.array(-3.5)}),
+        ("mniw", {"scale": with_eigenvalue(-1.0)}),
+        ("mniw", {"strength": with_eigenvalue(-2.0, 3)}),
+        ("mniw", {"degrees": np.array(0.5)}),
+    ],
+)
+def test_parameters_of_no_distribution_give_no_numbers(family, flaw):
+    module, draw, sizes = {
+        "niw": (niw, normal_inverse_wishart, (2,)),
+        "mniw": (mniw, matrix_normal_inverse_wishart, (2, 3)),
+    }[family]
+    given = as_jax(dataclasses.replace(draw(*sizes), **flaw))
+    assert np.isnan(module.log_partition(module.natural_parameters(given)))
+    assert any(np.isnan(leaf).any() for leaf in jax.tree.leaves(module.expected_statistics(given)))
+
+
+def test_concentrations_of_no_distribution_give_no_numbers():
+    concentration = as_jax(np.array([[1.0, -0.5, 2.0], [1.0, 0.0, 2.0], [1.0, 0.5, 2.0]]))
+    assert np.isnan(dirichlet.log_partition(concentration)).tolist() == [True, True, False]
+    assert np.isnan(dirichlet.expected_log_probability(concentration)).all(1).tolist() == [True, True, False]
 
 
 def test_expected_statistics_by_integration():

@@ -1,6 +1,6 @@
 """Newton-CG and Anderson against plain sweeps; the spectrum against dense linear algebra."""
 
-from functools import cache
+from functools import cache, partial
 
 import equinox as eqx
 import jax
@@ -20,9 +20,11 @@ from slds_core.fixed_point import (
     sweep_spectrum,
 )
 from slds_core.fixed_point.lanczos import lanczos
-from slds_core.fixed_point.status import name_of
+from slds_core.fixed_point.status import name_of, names_of
+from slds_core.gradients import fisher_cg
 from slds_core.models.random_slds import random_slds
 from slds_core.models.slds import SLDS
+from slds_core.objectives.generic import elbo
 from slds_core.testing.boltzmann import BoltzmannMachine, Couplings
 
 pytestmark = pytest.mark.skipif(jnp.float64 != DTYPE, reason="tolerances are those of float64")
@@ -220,6 +222,47 @@ def test_lanczos_on_a_known_matrix():
 def test_models_without_fisher_products_are_refused(name):
     with pytest.raises(TypeError, match=f"{name} needs a mean-field model"):
         SOLVERS[name](object(), None, None, max_sweeps=5)
+
+
+@pytest.mark.parametrize(
+    ("name", "flaw", "message"),
+    [
+        ("newton_cg", {"switch": float("nan")}, "switch: expected at least 0, found nan"),
+        ("newton_cg", {"forcing": -0.1}, "forcing: expected at least 0, found -0.1"),
+        ("newton_cg", {"products_per_step": -3}, "products_per_step: expected at least 1, found -3"),
+        ("newton_cg", {"max_sweeps": 2.5}, "max_sweeps: expected a whole number, found 2.5"),
+        ("anderson", {"memory": 1.5}, "memory: expected a whole number, found 1.5"),
+        ("anderson", {"memory": 0}, "memory: expected at least 1, found 0"),
+        ("coordinate_ascent", {"capacity": 2.5}, "capacity: expected a whole number, found 2.5"),
+    ],
+)
+def test_settings_out_of_bounds_are_refused(name, flaw, message):
+    with pytest.raises(ValueError, match=f"^{message}$"):
+        SOLVERS[name](PROBLEM, *slds(4, 2, 2), **{"max_sweeps": 2, **flaw})
+
+
+def test_double_precision_where_jax_is_set_to_single():
+    """Some operations would fail, others round, by chance."""
+    with jax.enable_x64(True):
+        parameters, start = jax.tree.map(lambda array: jnp.asarray(array, jnp.float64), slds(4, 2, 2))
+    message = "recognition.quadratic: found float64 while JAX is set to single precision; either"
+    calls = [partial(solver, max_sweeps=2) for solver in SOLVERS.values()]
+    with jax.enable_x64(False):
+        for call in [*calls, fixed_point_residual, lambda *given: fisher_cg(given[0], elbo(PROBLEM), *given[1:])]:
+            with pytest.raises(ValueError, match=message):
+                call(PROBLEM, parameters, start)
+        single = jax.tree.map(lambda array: array.astype(jnp.float32), (parameters, start))
+        assert SOLVERS["newton_cg"](PROBLEM, *single, max_sweeps=2).state.dtype == jnp.float32
+
+
+def test_names_of_a_batch():
+    parameters, start = slds(4, 2, 2)
+    limits = jnp.array([1, 50])
+    solve = partial(SOLVERS["coordinate_ascent"], PROBLEM, parameters, start, capacity=64, tolerance=1e-4)
+    status = jax.vmap(lambda limit: solve(max_sweeps=limit).status)(limits)
+    assert names_of(status).tolist() == ["sweep_limit", "converged"]
+    with pytest.raises(ValueError, match=r"expected one, found a batch of shape \(2,\)"):
+        name_of(status)
 
 
 @pytest.mark.parametrize("name", SOLVERS)

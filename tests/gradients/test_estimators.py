@@ -227,6 +227,46 @@ def test_limits_that_allow_nothing_are_refused(name, flaw):
         getattr(gradients, name)(PROBLEM, notebook_objective, *fixed_point("easy")[:2], **flaw)
 
 
+@pytest.mark.parametrize(
+    ("name", "flaw"),
+    [
+        ("bicgstab", {"max_products": 2.5}),
+        ("gmres", {"restart": 3.0}),
+        ("fisher_cg", {"max_products": "many"}),
+        ("richardson", {"max_products": 1.5}),
+        ("truncated", {"sweeps": 2.5}),
+        ("unrolled", {"sweeps": 2.5}),
+        ("finite_difference", {"count": 1.5}),
+    ],
+)
+def test_limits_that_are_no_whole_numbers_are_refused(name, flaw):
+    with pytest.raises(ValueError, match=rf"^{list(flaw)[-1]}: expected a whole number, found "):
+        getattr(gradients, name)(PROBLEM, notebook_objective, *fixed_point("easy")[:2], **flaw)
+
+
+def test_a_traced_limit_of_another_type_is_refused():
+    parameters, state, _ = fixed_point("easy")
+
+    def differentiate(limit):
+        return gradients.fisher_cg(PROBLEM, notebook_objective, parameters, state, max_products=limit)
+
+    with pytest.raises(ValueError, match=r"max_products: expected a whole number, found one of type float"):
+        jax.jit(differentiate)(3.0)
+
+
+@pytest.mark.parametrize("step", [0.0, -1e-3, math.nan, math.inf])
+def test_steps_without_a_length_are_refused(step):
+    with pytest.raises(ValueError, match=r"^step: expected a number above 0, found "):
+        gradients.finite_difference(PROBLEM, notebook_objective, *fixed_point("easy")[:2], step=step)
+
+
+@pytest.mark.parametrize("key", ["tolerance", "max_products", "forward_tolerance"])
+def test_settings_of_implicit_state_cannot_be_traced(key):
+    parameters, state, _ = fixed_point("easy")
+    with pytest.raises(TypeError, match=f"^{key}: expected a plain number, found a traced one"):
+        jax.jit(lambda value: gradients.implicit_state(PROBLEM, parameters, state, **{key: value}))(1)
+
+
 def test_a_tolerance_below_rounding_ends_at_rounding():
     parameters, state, _ = fixed_point("weak")
     found = estimator("fisher_cg", tolerance=1e-30, max_products=400)(parameters, state)

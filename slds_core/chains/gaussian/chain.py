@@ -70,12 +70,27 @@ def homogeneous(
         quadratic, linear: node potentials, of ``z_t z_tᵀ`` and ``z_t``.
         quadratic_current, cross, quadratic_next, linear_current, linear_next: the transition's potentials of ``z_t z_tᵀ``,
             ``z_t z_{t+1}ᵀ``, ``z_{t+1} z_{t+1}ᵀ``, ``z_t`` and ``z_{t+1}``. Their gradients sum over time.
+
+    Raises:
+        ValueError: shapes do not fit each other, or there is no time step.
     """
-    latent = linear.shape[1]
+    between = {
+        "quadratic_current": quadratic_current,
+        "cross": cross,
+        "quadratic_next": quadratic_next,
+        "linear_current": linear_current,
+        "linear_next": linear_next,
+    }
+    nodes, between = promote(((quadratic, linear), between))
+    quadratic, linear = nodes
+    time, latent = _sizes(linear)
+    for name, array in between.items():
+        _require_shape(name, array, (latent,) * (1 if name.startswith("linear") else 2), linear.shape)
+    _require_shape("quadratic", quadratic, (time, latent, latent), linear.shape)
     return GaussianPotentials(
-        quadratic=quadratic.at[:-1].add(quadratic_current).at[1:].add(quadratic_next),
-        cross=jnp.broadcast_to(cross, (linear.shape[0] - 1, latent, latent)),
-        linear=linear.at[:-1].add(linear_current).at[1:].add(linear_next),
+        quadratic=quadratic.at[:-1].add(between["quadratic_current"]).at[1:].add(between["quadratic_next"]),
+        cross=jnp.broadcast_to(between["cross"], (time - 1, latent, latent)),
+        linear=linear.at[:-1].add(between["linear_current"]).at[1:].add(between["linear_next"]),
     )
 
 
@@ -119,13 +134,20 @@ def check_shapes(potentials: GaussianPotentials) -> None:
     Raises:
         ValueError: names the array, what was expected and what was found.
     """
+    time, latent = _sizes(potentials.linear)
     shape = jnp.shape(potentials.linear)
-    if len(shape) != 2 or shape[0] < 1:
-        raise ValueError(f"linear: expected shape (time ≥ 1, latent), found {shape}")
-    time, latent = shape
-    for name, found, expected in (
-        ("quadratic", jnp.shape(potentials.quadratic), (time, latent, latent)),
-        ("cross", jnp.shape(potentials.cross), (time - 1, latent, latent)),
-    ):
-        if found != expected:
-            raise ValueError(f"{name}: expected shape {expected} for linear of shape {shape}, found {found}")
+    _require_shape("quadratic", potentials.quadratic, (time, latent, latent), shape)
+    _require_shape("cross", potentials.cross, (time - 1, latent, latent), shape)
+
+
+def _sizes(linear: Array) -> tuple[int, int]:
+    """Returns how many steps and latent dimensions there are."""
+    shape = jnp.shape(linear)
+    if len(shape) != 2 or min(shape) < 1:
+        raise ValueError(f"linear: expected shape (time ≥ 1, latent ≥ 1), found {shape}")
+    return shape
+
+
+def _require_shape(name: str, array: Array, expected: tuple[int, ...], linear: tuple[int, ...]) -> None:
+    if jnp.shape(array) != expected:
+        raise ValueError(f"{name}: expected shape {expected} for linear of shape {linear}, found {jnp.shape(array)}")

@@ -4,6 +4,7 @@ Chains end to end are one chain whose blocks beside the diagonal are zero betwee
 to the longest: each of their steps then serves all chains at once.
 """
 
+from collections.abc import Iterable
 from functools import partial
 
 import jax
@@ -15,12 +16,12 @@ from slds_core.chains.gaussian import native
 from slds_core.chains.gaussian.chain import BACKENDS, GaussianPosterior, smooth
 from slds_core.chains.gaussian.padding import set_apart
 from slds_core.chains.gaussian.types import GaussianPotentials, GaussianStatistics
-from slds_core.chains.packing import Lengths, inside, pack, total, transitions, unpack
+from slds_core.chains.packing import Lengths, as_lengths, inside, pack, total, transitions, unpack
 from slds_core.chains.symmetric import symmetric_linear
 
 
 def smooth_sequences(
-    potentials: GaussianPotentials, lengths: Lengths, *, backend: Backend | None = None
+    potentials: GaussianPotentials, lengths: Iterable[int], *, backend: Backend | None = None
 ) -> GaussianPosterior:
     """Returns the log-partitions and the expected statistics of many chains.
 
@@ -36,6 +37,7 @@ def smooth_sequences(
     Raises:
         ValueError: shapes do not fit the lengths, or the back end is unknown or not available.
     """
+    lengths = as_lengths(lengths)
     _check(potentials, lengths)
     potentials = promote(potentials)
     chosen = choose(backend, BACKENDS, potentials.linear.dtype)
@@ -102,6 +104,8 @@ def _check(potentials: GaussianPotentials, lengths: Lengths) -> None:
     if not lengths or min(lengths) < 1:
         raise ValueError(f"lengths: expected at least one chain, and at least one step in each, found {lengths}")
     steps, latent = sum(lengths), jnp.shape(potentials.linear)[-1]
+    if not latent:
+        raise ValueError(f"linear: expected shape (time, latent ≥ 1), found {jnp.shape(potentials.linear)}")
     for name, found, expected in (
         ("linear", jnp.shape(potentials.linear), (steps, latent)),
         ("quadratic", jnp.shape(potentials.quadratic), (steps, latent, latent)),

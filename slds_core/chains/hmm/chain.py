@@ -50,10 +50,11 @@ def smooth(potentials: HMMPotentials, *, backend: Backend | None = None) -> HMMP
         Markov model".
     """
     check_shapes(potentials)
+    potentials = promote(potentials)
+    chosen = choose(backend, BACKENDS, potentials.unary.dtype)
     if potentials.unary.shape[0] == 0:
         return HMMPosterior(jnp.zeros((), potentials.unary.dtype), _nothing(potentials))
-    potentials = promote(potentials)
-    return _smooth(choose(backend, BACKENDS, potentials.unary.dtype), potentials)
+    return _smooth(chosen, potentials)
 
 
 def inner(potentials: HMMPotentials, statistics: HMMStatistics) -> Float[Array, ""]:

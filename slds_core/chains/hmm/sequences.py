@@ -3,6 +3,7 @@
 The other back ends run them side by side, padded to the longest: each of their steps then serves all chains at once.
 """
 
+from collections.abc import Iterable
 from functools import partial
 
 import jax
@@ -14,11 +15,13 @@ from slds_core.chains.hmm import native
 from slds_core.chains.hmm.chain import BACKENDS, HMMPosterior, smooth
 from slds_core.chains.hmm.padding import with_end, without_end
 from slds_core.chains.hmm.types import HMMPotentials, HMMStatistics
-from slds_core.chains.packing import Lengths, inside, pack, total, unpack
+from slds_core.chains.packing import Lengths, as_lengths, inside, pack, total, unpack
 from slds_core.chains.symmetric import symmetric_linear
 
 
-def smooth_sequences(potentials: HMMPotentials, lengths: Lengths, *, backend: Backend | None = None) -> HMMPosterior:
+def smooth_sequences(
+    potentials: HMMPotentials, lengths: Iterable[int], *, backend: Backend | None = None
+) -> HMMPosterior:
     """Returns the log-partitions and the expected statistics of many hidden Markov models.
 
     Args:
@@ -33,12 +36,13 @@ def smooth_sequences(potentials: HMMPotentials, lengths: Lengths, *, backend: Ba
     Raises:
         ValueError: shapes do not fit the lengths, or the back end is unknown or not available.
     """
+    lengths = as_lengths(lengths)
     _check(potentials, lengths)
     potentials = promote(potentials)
+    chosen = choose(backend, BACKENDS, potentials.unary.dtype)
     if not sum(lengths):
         zero = jax.tree.map(jnp.zeros_like, (potentials.initial[:, 0], potentials))
         return HMMPosterior(zero[0], HMMStatistics(zero[1].initial, zero[1].transition, zero[1].unary))
-    chosen = choose(backend, BACKENDS, potentials.unary.dtype)
     if runs_end_to_end(chosen):
         return _smooth(lengths, potentials)
     apart = HMMPotentials(potentials.initial, potentials.transition, unpack(lengths, potentials.unary))

@@ -4,10 +4,8 @@ Encoders hand over arrays padded to the longest sequence, or end to end; all els
 sequences' own steps do. What padded entries hold is never read: exact, gradients included.
 """
 
-import operator
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import Any
 
 import equinox as eqx
 import jax
@@ -19,7 +17,7 @@ from slds_core.chains import gaussian, hmm
 from slds_core.chains.backend import Backend
 from slds_core.chains.gaussian import GaussianStatistics
 from slds_core.chains.hmm import HMMPotentials
-from slds_core.chains.packing import Lengths, owners, pack, total, transitions, unpack
+from slds_core.chains.packing import Lengths, as_lengths, owners, pack, total, transitions, unpack
 from slds_core.fixed_point.interface import Block, Field, Sequences
 from slds_core.models.slds import fields
 from slds_core.models.slds.messages import by_entry, to_discrete, to_gaussian
@@ -45,13 +43,6 @@ def slds_problem(lengths: Iterable[int] | None) -> "SLDS | SLDSSequences":
     return SLDS() if lengths is None else SLDSSequences(lengths)
 
 
-def _lengths(lengths: Iterable[Any]) -> Lengths:
-    try:
-        return tuple(operator.index(length) for length in lengths)
-    except TypeError as error:
-        raise ValueError(f"lengths: expected whole numbers, found {lengths!r}") from error
-
-
 class SLDSSequences(SLDSModel):
     """Mean field in many sequences at once. The state is all marginals ``μ_c``, sequence after sequence.
 
@@ -60,7 +51,7 @@ class SLDSSequences(SLDSModel):
     sequence's part of the posterior is that of an ``SLDS`` on it alone.
     """
 
-    lengths: Lengths = eqx.field(static=True, converter=_lengths)  # time steps
+    lengths: Lengths = eqx.field(static=True, converter=as_lengths)  # time steps
     backend: Backend | None = eqx.field(static=True, default=None)
     padded: bool = eqx.field(static=True, default=True)  # the recognition potentials; else end to end
 

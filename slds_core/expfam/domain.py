@@ -1,0 +1,20 @@
+"""Where the families are defined: NaN outside, never a number of no distribution. Traced parameters cannot be refused."""
+
+import jax.numpy as jnp
+from jax.scipy.linalg import cho_solve
+from jaxtyping import Array, Float
+
+
+def above(bound: float, values: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+    """Returns the values, NaN where one is not above the bound."""
+    return jnp.where(values > bound, values, jnp.nan)
+
+
+def inverse(matrix: Float[Array, "row row"]) -> Float[Array, "row row"]:
+    """Returns the inverse, NaN if the matrix is not positive definite."""
+    return cho_solve((jnp.linalg.cholesky(matrix), True), jnp.eye(matrix.shape[0], dtype=matrix.dtype))
+
+
+def log_determinant(matrix: Float[Array, "row row"]) -> Float[Array, ""]:
+    """Returns the log-determinant, NaN if the matrix is not positive definite."""
+    return 2 * jnp.sum(jnp.log(jnp.diagonal(jnp.linalg.cholesky(matrix))))
