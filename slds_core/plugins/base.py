@@ -129,6 +129,9 @@ class GradientPlugin(Plugin):
     start: ClassVar[Literal["initial", "fixed_point"]] = "fixed_point"
     """Whether ``state`` is where inference starts or where it ended."""
 
+    yields: ClassVar[Literal["gradient", "directions"]] = "gradient"
+    """Whether ``estimate`` returns a ``Gradient``, or ``DirectionalDerivatives``, which nothing can be trained with."""
+
     def effort(self) -> int | None:
         """Returns the most sweeps and Jacobian products that it takes, for the plan; ``None`` where there is no limit."""
         limits = (getattr(self, name, None) for name in ("max_products", "max_sweeps", "sweeps"))

@@ -200,6 +200,7 @@ class Direct(_Implicit):
 class FiniteDifference(GradientPlugin):
     """Central differences of the whole converged map along seeded directions: the witness that knows no derivatives."""
 
+    yields: ClassVar = "directions"
     count: int = Field(2, ge=1, le=1000, description="directions in each parameter group")
     seed: int = Field(0, ge=0, description="seed of the directions")
     max_sweeps: int = Field(

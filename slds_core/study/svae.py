@@ -3,6 +3,7 @@
 It stands here, and not in ``plugins/``, because it names other plugins, reads the clock, and keeps files to go on from.
 """
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -103,6 +104,11 @@ class SVAE(LearntModel):
                 _make(kind, getattr(self, box))
             except StudyError as error:
                 raise StudyError(f"{box}: {error}") from error
+        if _make("gradients", self.gradient).yields != "gradient":
+            raise StudyError(
+                f"gradient: expected an estimator of the whole gradient, found '{_setting(self.gradient)[0]}', "
+                "which yields derivatives along a few directions"
+            )
         if self.decoder == "mlp" and self.encoder == "exact":
             raise StudyError(
                 "encoder: expected 'linear' or 'mlp' with decoder 'mlp', whose likelihood is no Gaussian in z; found 'exact'"
@@ -173,13 +179,12 @@ class SVAE(LearntModel):
         Raises:
             StudyError: there are not so many sequences or steps to hold out.
         """
-        from slds_core.data import Series
         from slds_core.evaluation.split import split
 
         reference, source = _setting(self.data)[0], _make("data", self.data)
         try:
             return split(
-                _returned(reference, Series, source, "load"),
+                _returned(reference, source, "load", _require_series),
                 sequences=self.held_out_sequences,
                 horizon=self.horizon,
                 masked=None if self.masked is None else (self.masked[0], self.masked[1]),
@@ -194,12 +199,11 @@ class SVAE(LearntModel):
         import jax
         import optax
 
-        from slds_core.fixed_point import Inference
-        from slds_core.gradients import Gradient
         from slds_core.learning import SVAE as Model
         from slds_core.learning import Learner, full_batch, prior_factors, warm_start
         from slds_core.learning.begin import networks
         from slds_core.learning.run import Run
+        from slds_core.study.returned import require_gradient, require_inference
 
         inference, gradient = _make("inference", self.inference), _make("gradients", self.gradient)
         prior = prior_factors(self.latent, self.states, noise=self.prior_noise, stickiness=self.stickiness)
@@ -209,8 +213,8 @@ class SVAE(LearntModel):
         encoder, decoder = networks(self.encoder, self.decoder, start.decoder, batch, self.width, key)
         at_fixed_point = type(gradient).start == "fixed_point"
         optimizer = optax.adam(self.learning_rate)
-        infer = partial(_returned, _setting(self.inference)[0], Inference, inference, "infer")
-        estimate = partial(_returned, _setting(self.gradient)[0], Gradient, gradient, "estimate")
+        infer = partial(_returned, _setting(self.inference)[0], inference, "infer", require_inference)
+        estimate = partial(_returned, _setting(self.gradient)[0], gradient, "estimate", require_gradient)
         learner = Learner(infer, estimate, at_fixed_point, prior, optimizer, self.natural_rate)
         run = Run(learner, series, batch_size=self.batch, seed=self.seed, cold=self.start == "uniform")
         return run, run.begin(Model(encoder, decoder, start.factors), start.marginals)
@@ -238,16 +242,21 @@ def _setting(box: Box) -> tuple[str, dict[str, Any]]:
     return box["plugin"], {key: value for key, value in box.items() if key != "plugin"}
 
 
-def _returned(reference: str, expected: type, plugin: Any, method: str, *arguments: Any) -> Any:
-    """Returns what a plugin's method returns; what it raises is told as its own failure, and not as training's.
+def _returned(reference: str, plugin: Any, method: str, require: Callable[..., Any], *arguments: Any) -> Any:
+    """Returns what a plugin's method returns, which has to fit; what it raises is told as its own failure, and not as training's.
 
     Raises:
-        StudyError: it failed, or returned another kind of thing than training needs.
+        StudyError: it failed, or returned another thing than training needs.
     """
     with failures_of(reference, type(plugin)):
-        found = getattr(plugin, method)(*arguments)
-        if not isinstance(found, expected):
-            raise TypeError(f"training needs a {expected.__name__}, found {type(found).__name__}")
+        return require(getattr(plugin, method)(*arguments), *arguments)
+
+
+def _require_series(found: Any) -> Any:
+    from slds_core.data import Series
+
+    if not isinstance(found, Series):
+        raise TypeError(f"training needs a Series, found {type(found).__name__}")
     return found
 
 

@@ -249,13 +249,34 @@ def test_the_coupled_system_of_a_single_step(tmp_path, capsys):
     assert "solved" in capsys.readouterr().out
 
 
+_OWN = """
+from dataclasses import replace
+from slds_core.fixed_point import coordinate_ascent
+from slds_core.plugins import DataPlugin, InferencePlugin
+
+class Empty(DataPlugin):
+    "Holds nothing."
+    def load(self): ...
+
+class Single(InferencePlugin):
+    "Returns its state in single precision."
+    def infer(self, problem, parameters, state):
+        found = coordinate_ascent(problem, parameters, state, max_sweeps=2)
+        return replace(found, state=found.state.astype("float32"))
+"""
+
+
 @pytest.mark.parametrize(
     ("setting", "what"),
     [
-        pytest.param(
+        (
             "gradient=finite_difference",
-            "plugin 'finite_difference' failed: TypeError: training needs a Gradient, found DirectionalDerivatives",
-            marks=pytest.mark.slow,
+            "gradient: expected an estimator of the whole gradient, found 'finite_difference', which yields derivatives along a few "
+            "directions",
+        ),
+        (
+            "inference=OWN:single",
+            "plugin 'OWN:single' failed: TypeError: state: expected shape (6, 3) in float64, found (6, 3) in float32",
         ),
         ("seed=4294967296", "seed: input should be less than or equal to 4294967295, found 4294967296"),
         ("prior_noise=1e-300", "prior_noise: input should be greater than or equal to 0.000000000001, found 1e-300"),
@@ -264,9 +285,7 @@ def test_the_coupled_system_of_a_single_step(tmp_path, capsys):
 )
 def test_what_a_training_cannot_use(tmp_path, capsys, setting, what):
     own = tmp_path / "own.py"
-    own.write_text(
-        'from slds_core.plugins import DataPlugin\nclass Empty(DataPlugin):\n    """Empty."""\n    def load(self): ...\n'
-    )
+    own.write_text(_OWN)
     setting, what = setting.replace("OWN", str(own)), what.replace("OWN", str(own))
     said = told(
         capsys, "fit", "--plugin", "svae", "--set", "data={plugin: bouncing_dot, sequences: 2, time: 4}",

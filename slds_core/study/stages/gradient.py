@@ -7,14 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import xarray as xr
 
 from slds_core.fixed_point import FixedPoint, MeanField, sweep_spectrum
 from slds_core.fixed_point.status import name_of
 from slds_core.gradients import (
-    AdjointInfo,
     DirectionalDerivatives,
     Gradient,
     GradientStatus,
@@ -27,6 +25,7 @@ from slds_core.study import registry, store
 from slds_core.study.errors import StudyError
 from slds_core.study.guard import failures_of
 from slds_core.study.programs import Bound, compiled, with_numbers, without_numbers
+from slds_core.study.returned import require_estimate, scalar
 from slds_core.study.stages.common import (
     StoredModel,
     attributes,
@@ -138,7 +137,7 @@ def _guarded(reference: str, goal: ObjectivePlugin, problem: FixedPoint) -> Obje
     def objective(parameters: Any, posterior: Any) -> Any:
         with failures_of(reference, type(goal)):
             value = function(parameters, posterior)
-            require_like("value of the objective", value, _scalar())
+            require_like("value of the objective", value, scalar())
         return value
 
     return objective
@@ -149,39 +148,9 @@ def _estimate(
 ) -> tuple[Gradient | DirectionalDerivatives, Any]:
     def estimate(parameters, state):
         found = with_numbers(plugin, numbers).estimate(problem, function, parameters, state)
-        if not isinstance(found, Gradient | DirectionalDerivatives):
-            raise TypeError(f"expected a Gradient or DirectionalDerivatives, found {type(found).__name__}")
-        _require_fit(found, parameters, state)
-        return found
+        return require_estimate(found, parameters, state)
 
     return by_sequence(problem, estimate)(parameters, state)
-
-
-def _require_fit(found: Gradient | DirectionalDerivatives, parameters: Any, state: Any) -> None:
-    """Refuses an estimate whose arrays are not those of the model's parameters and state.
-
-    Raises:
-        TypeError: names the array, its shape and type, and what was expected.
-    """
-    require_like("value", found.value, _scalar())
-    if isinstance(found, DirectionalDerivatives):
-        groups, directions = len(jax.tree.leaves(parameters)), jnp.shape(found.derivative)[1:2] or (1,)
-        shape = (groups, *directions)
-        for name in ("derivative", "error"):
-            require_like(name, getattr(found, name), jax.ShapeDtypeStruct(shape, jnp.result_type(float)))
-        return
-    if not isinstance(found.info, AdjointInfo):
-        raise TypeError(f"info: expected an AdjointInfo, found {type(found.info).__name__}")
-    if not isinstance(found.info.status, GradientStatus):
-        raise TypeError(f"info.status: expected a GradientStatus, found {type(found.info.status).__name__}")
-    require_like("gradient", found.gradient, parameters)
-    if jax.tree.structure(found.adjoint) == jax.tree.structure(state):  # else it is another system's, or there is none
-        require_like("adjoint", found.adjoint, state)
-
-
-def _scalar() -> jax.ShapeDtypeStruct:
-    """Returns shape and type of an objective's value, in the precision of the process."""
-    return jax.ShapeDtypeStruct((), jnp.result_type(float))
 
 
 def _full(found: Gradient, fields: Any) -> tuple[dict[str, xr.Variable], str, str, str]:

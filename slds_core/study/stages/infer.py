@@ -3,18 +3,18 @@
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
 import xarray as xr
 
 from slds_core.fixed_point import FixedPoint, Inference, InferenceStatus
-from slds_core.fixed_point.progress import RESIDUAL, Trace
+from slds_core.fixed_point.progress import RESIDUAL
 from slds_core.fixed_point.status import name_of
 from slds_core.plugins import Declined, InferencePlugin
 from slds_core.study import registry, store
 from slds_core.study.errors import StudyError
 from slds_core.study.guard import failures_of
 from slds_core.study.programs import Bound, with_numbers, without_numbers
+from slds_core.study.returned import require_inference
 from slds_core.study.stages.common import (
     STATE,
     attributes,
@@ -25,7 +25,7 @@ from slds_core.study.stages.common import (
     sources,
 )
 from slds_core.study.timing import Measurement, measure
-from slds_core.study.trees import require_like, to_variables
+from slds_core.study.trees import to_variables
 from slds_core.trees import all_finite
 
 
@@ -95,13 +95,7 @@ def _described(problem: FixedPoint, reference: str, plugin: Any, cost: Measureme
 
 def _infer(plugin: Any, problem: FixedPoint, numbers: dict[str, Any], parameters: Any, state: Any) -> Inference:
     found = with_numbers(plugin, numbers).infer(problem, parameters, state)
-    if not isinstance(found, Inference):
-        raise TypeError(f"expected an Inference, found {type(found).__name__}")
-    if not isinstance(found.trace, Trace):
-        raise TypeError(f"trace: expected a Trace, found {type(found.trace).__name__}")
-    require_like("state", found.state, state)
-    require_like("posterior", found.posterior, jax.eval_shape(problem.posterior, parameters, state))
-    return found
+    return require_inference(found, problem, parameters, state)
 
 
 def _trace_variables(inference: Inference, iterations: int, seconds: float) -> dict[str, xr.Variable]:
