@@ -2,7 +2,7 @@
 
 import csv
 import warnings
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,9 +30,7 @@ class TableFile:
         """Returns where a row is in the file: a CSV file's line as an editor counts it, else the row, counted from one."""
         if self.separator is None:
             return f"row {row + 1}"
-        with open(self.path, newline="", encoding="utf-8-sig") as stream:
-            reader = csv.reader(stream, delimiter=self.separator)
-            lines = [reader.line_num for record in reader if len(record) > 1 or (record and not record[0].isspace())]
+        lines = [line for line, _ in _records(self.path, self.separator)]
         return f"line {lines[row + 1]}"  # the first is the header's
 
 
@@ -67,7 +65,7 @@ def read_table(path: Path, separator: str = "comma", decimal: str = "point", nam
         raise StudyError(f"{path}: reading Parquet needs a package: pip install 'slds-core[parquet]'") from error
     except UnicodeDecodeError as error:
         raise StudyError(f"{path}: expected text in UTF-8: {error}") from error
-    except (OSError, ValueError, RuntimeError, pd.errors.ParserWarning) as error:
+    except (OSError, ValueError, RuntimeError, csv.Error, pd.errors.ParserWarning) as error:
         raise StudyError(f"{path}: cannot be read as {kind}: {error}") from error
     frame.columns = frame.columns.map(str)
     if frame.empty:
@@ -81,11 +79,32 @@ def _csv(path: Path, separator: str, decimal: str, names: Collection[str]) -> An
     options: dict[str, Any] = {"sep": SEPARATORS[separator], "decimal": DECIMALS[decimal]}
     header: Any = pd.read_csv(path, **options, header=None, nrows=1, dtype=str, keep_default_na=False)
     _check_header(path, header.iloc[0].to_list(), separator)
+    _check_widths(path, SEPARATORS[separator])
     with warnings.catch_warnings():
         warnings.simplefilter("error", pd.errors.ParserWarning)
         # index_col: else a row with a value too many would shift all columns by one
         # low_memory: else a long file is read in pieces, and one column may hold both text and numbers
         return pd.read_csv(path, **options, index_col=False, low_memory=False, dtype=dict.fromkeys(names, str))
+
+
+def _records(path: Path, separator: str) -> Iterator[tuple[int, list[str]]]:
+    """Yields a CSV file's records, each with its line as an editor counts it; blank lines are none."""
+    with open(path, newline="", encoding="utf-8-sig") as stream:
+        reader = csv.reader(stream, delimiter=separator)
+        for record in reader:
+            if len(record) > 1 or (record and not record[0].isspace()):
+                yield reader.line_num, record
+
+
+def _check_widths(path: Path, separator: str) -> None:
+    """Refuses a row with too few entries: a file that was cut off, or a row that lost one, would read as missing at its end."""
+    records = _records(path, separator)
+    width = len(next(records)[1])
+    for line, record in records:
+        if len(record) < width:
+            raise StudyError(
+                f"{path}: line {line} has {len(record)} of {width} entries; leave one empty where it is missing"
+            )
 
 
 def _check_header(path: Path, names: list[str], separator: str) -> None:

@@ -160,6 +160,8 @@ def test_separators_decimal_signs_and_byte_order_marks(tmp_path, text, keys):
         ("", {}, "cannot be read as CSV: No columns to parse from file"),
         ("a,b\n", {}, "holds no rows, expected at least one beside the columns' names"),
         ("a\n1\n\n3\n\n", {}, "line 3 is blank, expected a value, or NA where it is missing"),
+        ("a,b\n1,2\n\n3\n4,5\n", {}, "line 4 has 1 of 2 entries; leave one empty where it is missing"),
+        ('t,a,b\n1,"2\n3",4\n5,6', {}, "line 4 has 2 of 3 entries; leave one empty where it is missing"),
     ],
 )
 def test_files_that_are_no_tables(tmp_path, text, keys, complaint):
