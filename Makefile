@@ -18,7 +18,7 @@ study: .venv/run.stamp
 
 # make benchmark: measure anew what docs/performance.md shows; about half an hour
 benchmark: .venv/dev.stamp
-	for measured in chains sampling sweeps ragged rounds million solvers pipeline; do $(BIN)/python benchmarks/$$measured.py || exit 1; done
+	for measured in chains sampling sweeps ragged rounds million solvers compiler pipeline; do $(BIN)/python benchmarks/$$measured.py || exit 1; done
 
 .PHONY: report test study benchmark lint lock clean
 

@@ -12,3 +12,5 @@ from slds_core.models.slds.potentials import expected_potentials as expected_pot
 from slds_core.models.slds.rounds import infer_in_rounds as infer_in_rounds
 from slds_core.models.slds.sequences import SLDSSequences as SLDSSequences
 from slds_core.models.slds.sequences import slds_problem as slds_problem
+from slds_core.models.slds.validation import InvalidModel as InvalidModel
+from slds_core.models.slds.validation import checked as checked
