@@ -27,6 +27,7 @@ report: .venv/run.stamp
 	@echo "The report: $(CURDIR)/results/report.html"
 
 # most of a test's time is compilation, so XLA optimises least; a file's tests share compiled programs, so they stay together
+# another jaxlib may not know the second flag, and ends: slds_core/study/compiler.py
 TEST_FLAGS := --xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false
 test: .venv/dev.stamp
 	XLA_FLAGS="$(TEST_FLAGS) $$XLA_FLAGS" $(BIN)/pytest -n 2 --dist loadfile -m "not slow"

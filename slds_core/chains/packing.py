@@ -25,7 +25,9 @@ def as_lengths(lengths: Iterable[Any]) -> Lengths:
     try:
         return tuple(operator.index(length) for length in lengths)
     except TypeError as error:
-        raise ValueError(f"lengths: expected whole numbers, found {lengths!r}") from error
+        raise ValueError(
+            f"lengths: expected a sequence of whole numbers, none of them traced, found {lengths!r}"
+        ) from error
 
 
 def transitions(lengths: Lengths) -> Lengths:

@@ -7,7 +7,7 @@ from jaxtyping import Array, Float
 
 def above(bound: float, values: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     """Returns the values, NaN where one is not above the bound."""
-    return jnp.where(values > bound, values, jnp.nan)
+    return values + jnp.where(values > bound, 0, jnp.nan)  # a sum, so that the derivative is NaN too
 
 
 def inverse(matrix: Float[Array, "row row"]) -> Float[Array, "row row"]:

@@ -3,7 +3,7 @@
     Λ ~ Wishart(S⁻¹, ν),      X | Λ ~ MN(M, Λ⁻¹, V⁻¹)
 
 Sufficient statistics ``(-½ Λ, Xᵀ Λ, -½ Xᵀ Λ X, ½ log |Λ|)``; natural parameters ``(S + M V Mᵀ, V Mᵀ, V, ν + D + P + 1)``.
-Log-partition and expectations are NaN where the parameters are those of no distribution.
+Parameters of no distribution make NaN of what depends on them.
 """
 
 import math

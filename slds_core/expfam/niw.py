@@ -3,7 +3,7 @@
     Λ ~ Wishart(S⁻¹, ν),      μ | Λ ~ N(m, (λ Λ)⁻¹)
 
 Sufficient statistics ``(-½ Λ, Λ μ, -½ μᵀ Λ μ, ½ log |Λ|)``; natural parameters ``(S + λ m mᵀ, λ m, λ, ν + D + 2)``.
-Log-partition and expectations are NaN where the parameters are those of no distribution.
+Parameters of no distribution make NaN of what depends on them.
 """
 
 import math

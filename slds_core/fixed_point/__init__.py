@@ -17,3 +17,5 @@ from slds_core.fixed_point.residual import fixed_point_residual as fixed_point_r
 from slds_core.fixed_point.spectrum import predicted_sweeps as predicted_sweeps
 from slds_core.fixed_point.spectrum import sweep_spectrum as sweep_spectrum
 from slds_core.fixed_point.status import InferenceStatus as InferenceStatus
+from slds_core.fixed_point.status import name_of as name_of
+from slds_core.fixed_point.status import names_of as names_of

@@ -8,7 +8,7 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, Int, PyTree
 
 from slds_core.fixed_point.interface import MeanField
-from slds_core.fixed_point.limits import require_count, require_tolerance, trace_length
+from slds_core.fixed_point.limits import require_size, require_tolerance, trace_length
 from slds_core.fixed_point.progress import RESIDUAL, Inference, begin, record, unfinished
 from slds_core.fixed_point.residual import change, change_by_sequence
 from slds_core.trees import where
@@ -54,7 +54,7 @@ def anderson(
     """
     if not isinstance(problem, MeanField):
         raise TypeError(f"anderson needs a mean-field model, found {type(problem).__name__}")
-    require_count("memory", memory, 1)
+    require_size("memory", memory, 1)
     length = trace_length(max_sweeps, capacity)
     require_tolerance("tolerance", tolerance)
     nothing, progress = begin(problem, parameters, state, length=length, criterion=criterion)

@@ -118,7 +118,7 @@ def as_swept(problem: FixedPoint, parameters: PyTree, state: PyTree) -> PyTree:
     return jax.tree.map(lambda array, like: jnp.asarray(array, like.dtype), state, swept)
 
 
-def require_enabled_precision(*trees: PyTree) -> None:
+def require_enabled_precision(parameters: PyTree, state: PyTree) -> None:
     """Refuses arrays of double precision while JAX is set to single precision, where some operations would fail and others round.
 
     Raises:
@@ -126,11 +126,11 @@ def require_enabled_precision(*trees: PyTree) -> None:
     """
     if jnp.result_type(float) == np.float64:
         return
-    for path, leaf in jax.tree_util.tree_leaves_with_path(trees):
+    for path, leaf in jax.tree_util.tree_leaves_with_path({"parameters": parameters, "state": state}):
         if isinstance(leaf, jax.Array) and leaf.dtype == np.float64:
-            name = jax.tree_util.keystr(path[1:], simple=True, separator=".")
+            name = jax.tree_util.keystr(path, simple=True, separator=".")
             raise ValueError(
-                f"{name or 'state'}: found float64 while JAX is set to single precision; either "
+                f"{name}: found float64 while JAX is set to single precision; either "
                 'jax.config.update("jax_enable_x64", True), or cast parameters and state to float32'
             )
 

@@ -10,7 +10,7 @@ from jax import lax
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, Int, PyTree
 
-from slds_core.fixed_point.limits import require_count
+from slds_core.fixed_point.limits import require_size
 
 
 class Spectrum(eqx.Module):
@@ -40,7 +40,7 @@ def lanczos(product: Callable[[Any], tuple[Any, Any]], start: PyTree, *, steps: 
         Parlett (1998), "The symmetric eigenvalue problem", §11.3 (Rayleigh and Ritz) and §13 (the Krylov space). The basis is
         orthonormal in the Euclidean sense: where the metric is singular, a basis orthonormal in the metric would be all rounding.
     """
-    require_count("steps", steps, 1)
+    require_size("steps", steps, 1)
     flat, unravel = ravel_pytree(start)
     if not flat.size:
         return Spectrum(flat, flat, jnp.array(0))

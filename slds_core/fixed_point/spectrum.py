@@ -6,7 +6,7 @@ from jaxtyping import Array, Float, PyTree
 
 from slds_core.fixed_point.interface import MeanField
 from slds_core.fixed_point.lanczos import Spectrum, lanczos, random_direction
-from slds_core.fixed_point.limits import require_count
+from slds_core.fixed_point.limits import require_size
 
 
 def sweep_spectrum(problem: MeanField, parameters: PyTree, state: PyTree, *, products: int = 40) -> Spectrum:
@@ -27,7 +27,7 @@ def sweep_spectrum(problem: MeanField, parameters: PyTree, state: PyTree, *, pro
     References:
         docs/theory.md, section "Fisher structure"; Parlett (1998), §13.
     """
-    require_count("products", products, 1)
+    require_size("products", products, 1)
     if not isinstance(problem, MeanField):
         raise TypeError(f"sweep_spectrum needs a mean-field model, found {type(problem).__name__}")
 

@@ -33,4 +33,4 @@ def names_of(status: eqx.Enumeration) -> np.ndarray:
     enumeration = status._enumeration  # equinox offers the message by index, but no way back to the name
     names = list(enumeration._name_to_item)
     found = np.stack([np.asarray(status == getattr(enumeration, name)) for name in names])
-    return np.array(names)[np.argmax(found, axis=0)]
+    return np.asarray(np.array(names)[np.argmax(found, axis=0)])

@@ -6,11 +6,10 @@ from typing import Any, Literal, NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jax.core import Tracer
 from jaxtyping import PyTree
 
 from slds_core.fixed_point.interface import MeanField
-from slds_core.fixed_point.limits import require_count, require_tolerance
+from slds_core.fixed_point.limits import require_count, require_plain, require_tolerance
 from slds_core.fixed_point.residual import change, resolvable
 from slds_core.gradients.implicit import GRACE
 from slds_core.gradients.krylov import solve_fisher_cg
@@ -63,8 +62,7 @@ def implicit_state(
         raise TypeError(f"implicit_state needs a mean-field model, found {type(problem).__name__}")
     settings = _Settings(tolerance, max_products, forward_tolerance, on_failure)
     for name, value in settings._asdict().items():
-        if isinstance(value, Tracer):
-            raise TypeError(f"{name}: expected a plain number, found a traced one")
+        require_plain(name, value)
     require_tolerance("tolerance", tolerance)
     require_count("max_products", max_products, 1)
     require_tolerance("forward_tolerance", forward_tolerance)

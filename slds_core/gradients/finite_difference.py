@@ -1,6 +1,5 @@
 """Finite differences of the whole converged map: the witness that knows nothing of derivatives."""
 
-import math
 from collections.abc import Callable
 
 import equinox as eqx
@@ -13,7 +12,7 @@ from jaxtyping import Array, Float, Int, PyTree
 from slds_core.directions import random_directions
 from slds_core.fixed_point.coordinate_ascent import coordinate_ascent
 from slds_core.fixed_point.interface import FixedPoint, MeanField
-from slds_core.fixed_point.limits import require_count
+from slds_core.fixed_point.limits import require_positive, require_size
 from slds_core.fixed_point.newton_cg import newton_cg
 from slds_core.gradients.result import Objective
 from slds_core.trees import add_scaled, norm
@@ -59,9 +58,9 @@ def finite_difference(
     References:
         Ridders (1982), "Accurate computation of F'(x) and F'(x)F''(x)".
     """
-    require_count("count", count, 1)
-    if step is not None and not 0 < step < math.inf:
-        raise ValueError(f"step: expected a number above 0, found {step}")
+    require_size("count", count, 1)
+    if step is not None:
+        require_positive("step", step)
     leaves, structure = jax.tree.flatten(parameters)
     dtype = leaves[0].dtype
     epsilon = float(jnp.finfo(dtype).eps)

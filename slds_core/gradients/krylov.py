@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, Int, PyTree
 
 from slds_core.fixed_point.conjugate_gradients import fisher_conjugate_gradients
 from slds_core.fixed_point.interface import FixedPoint, MeanField
-from slds_core.fixed_point.limits import require_count
+from slds_core.fixed_point.limits import require_count, require_size
 from slds_core.gradients.implicit import GRACE, Solution, implicit_gradient, solution
 from slds_core.gradients.linearisation import AdjointSystem
 from slds_core.gradients.result import Gradient, Objective
@@ -91,7 +91,7 @@ def gmres(
     References:
         Saad and Schultz (1986), "GMRES".
     """
-    require_count("restart", restart, 1)
+    require_size("restart", restart, 1)
     require_count("max_products", max_products, restart + 1)
     cycles = cast(int, max_products // (restart + 1))
 

@@ -7,7 +7,7 @@ from jaxtyping import Array, Bool, Float
 
 from slds_core.chains.packing import pack
 from slds_core.data import Series
-from slds_core.fixed_point.limits import require_count
+from slds_core.fixed_point.limits import require_size
 from slds_core.models.slds import SLDS, RecognitionPotentials, SLDSSequences, slds_problem
 
 
@@ -59,7 +59,7 @@ def batches(series: Series, size: int | None, seed: int) -> list[tuple[list[int]
         ValueError: ``size`` is below 1.
     """
     if size is not None:
-        require_count("size", size, 1)
+        require_size("size", size, 1)
     count = len(series.lengths)
     if size is None or size >= count:
         return [(list(range(count)), full_batch(series))]

@@ -15,7 +15,7 @@ from scipy.cluster.vq import kmeans2
 from slds_core.chains.gaussian import GaussianStatistics
 from slds_core.chains.hmm import HMMStatistics
 from slds_core.chains.packing import owners, tied, transitions
-from slds_core.fixed_point.limits import require_count
+from slds_core.fixed_point.limits import require_size
 from slds_core.learning.batch import Batch
 from slds_core.learning.coordinate import coordinate_update
 from slds_core.learning.decoder import LinearDecoder
@@ -53,8 +53,8 @@ def warm_start(
     Raises:
         ValueError: ``restarts`` or ``iterations`` is below 1.
     """
-    require_count("restarts", restarts, 1)
-    require_count("iterations", iterations, 1)
+    require_size("restarts", restarts, 1)
+    require_size("iterations", iterations, 1)
     latent, states = prior.first_step.linear.shape[0], prior.initial.size
     values, observed = (np.asarray(batch.packed(array)) for array in (batch.values, batch.observed))
     decoder, path = principal_components(values, observed, latent, seed)

@@ -19,4 +19,4 @@ def xla_flags(own: str = "", jaxlib: str | None = None) -> str:
         jaxlib: its version, by default the installed one's.
     """
     known = (jaxlib or version("jaxlib")).startswith(_KNOWN_IN)
-    return " ".join([_FEWEST_OPTIMISATIONS, *([_OLDER_GENERATOR] if known else []), *own.split()])
+    return " ".join([_FEWEST_OPTIMISATIONS, *([_OLDER_GENERATOR] if known else []), own]).strip()

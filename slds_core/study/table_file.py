@@ -79,12 +79,13 @@ def _csv(path: Path, separator: str, decimal: str, names: Collection[str]) -> An
     options: dict[str, Any] = {"sep": SEPARATORS[separator], "decimal": DECIMALS[decimal]}
     header: Any = pd.read_csv(path, **options, header=None, nrows=1, dtype=str, keep_default_na=False)
     _check_header(path, header.iloc[0].to_list(), separator)
-    _check_widths(path, SEPARATORS[separator])
     with warnings.catch_warnings():
         warnings.simplefilter("error", pd.errors.ParserWarning)
         # index_col: else a row with a value too many would shift all columns by one
         # low_memory: else a long file is read in pieces, and one column may hold both text and numbers
-        return pd.read_csv(path, **options, index_col=False, low_memory=False, dtype=dict.fromkeys(names, str))
+        frame = pd.read_csv(path, **options, index_col=False, low_memory=False, dtype=dict.fromkeys(names, str))
+    _check_widths(path, SEPARATORS[separator])
+    return frame
 
 
 def _records(path: Path, separator: str) -> Iterator[tuple[int, list[str]]]:
@@ -92,7 +93,7 @@ def _records(path: Path, separator: str) -> Iterator[tuple[int, list[str]]]:
     with open(path, newline="", encoding="utf-8-sig") as stream:
         reader = csv.reader(stream, delimiter=separator)
         for record in reader:
-            if len(record) > 1 or (record and not record[0].isspace()):
+            if len(record) > 1 or (record and (not record[0] or record[0].strip(" \t"))):
                 yield reader.line_num, record
 
 

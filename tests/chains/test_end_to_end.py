@@ -133,7 +133,7 @@ def test_a_batch_of_sets_is_each_set(kind, backend):
         ("gaussian", (), "lengths: expected at least one chain"),
         ("gaussian", (5, 0, 7, 6), "at least one step in each, found"),
         ("gaussian", (5, 1, 7, 4), r"linear: expected shape \(17, 3\), chain after chain, found \(18, 3\)"),
-        ("gaussian", (5.0, 6.0, 7.0), "lengths: expected whole numbers, found"),
+        ("gaussian", (5.0, 6.0, 7.0), "lengths: expected a sequence of whole numbers"),
         ("gaussian", (5, 8, 5), r"cross: expected shape \(15, 3, 3\), chain after chain, found \(14, 3, 3\)"),
         ("hmm", (), "lengths: expected at least one chain"),
         ("hmm", (4, -1, 7, 4), "no negative number of steps"),

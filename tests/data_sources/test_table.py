@@ -161,6 +161,7 @@ def test_separators_decimal_signs_and_byte_order_marks(tmp_path, text, keys):
         ("a,b\n", {}, "holds no rows, expected at least one beside the columns' names"),
         ("a\n1\n\n3\n\n", {}, "line 3 is blank, expected a value, or NA where it is missing"),
         ("a,b\n1,2\n\n3\n4,5\n", {}, "line 4 has 1 of 2 entries; leave one empty where it is missing"),
+        ("a,b\n1,2\n\xa0\n3,4\n", {}, "line 3 has 1 of 2 entries; leave one empty where it is missing"),
         ('t,a,b\n1,"2\n3",4\n5,6', {}, "line 4 has 2 of 3 entries; leave one empty where it is missing"),
     ],
 )

@@ -132,11 +132,15 @@ def test_parameters_of_no_distribution_give_no_numbers(family, flaw):
     given = as_jax(dataclasses.replace(draw(*sizes), **flaw))
     assert np.isnan(module.log_partition(module.natural_parameters(given)))
     assert any(np.isnan(leaf).any() for leaf in jax.tree.leaves(module.expected_statistics(given)))
+    gradient = jax.grad(module.log_partition)(module.natural_parameters(given))
+    wrong = {"scale": "precision", "strength": "quadratic", "degrees": "log_determinant"}[next(iter(flaw))]
+    assert np.isnan(getattr(gradient, wrong)).any()
 
 
 def test_concentrations_of_no_distribution_give_no_numbers():
     concentration = as_jax(np.array([[1.0, -0.5, 2.0], [1.0, 0.0, 2.0], [1.0, 0.5, 2.0]]))
     assert np.isnan(dirichlet.log_partition(concentration)).tolist() == [True, True, False]
+    assert np.isnan(jax.grad(dirichlet.log_partition)(concentration[0])[1])
     assert np.isnan(dirichlet.expected_log_probability(concentration)).all(1).tolist() == [True, True, False]
 
 

@@ -245,7 +245,7 @@ def test_double_precision_where_jax_is_set_to_single():
     """Some operations would fail, others round, by chance."""
     with jax.enable_x64(True):
         parameters, start = jax.tree.map(lambda array: jnp.asarray(array, jnp.float64), slds(4, 2, 2))
-    message = "recognition.quadratic: found float64 while JAX is set to single precision; either"
+    message = "parameters.recognition.quadratic: found float64 while JAX is set to single precision; either"
     calls = [partial(solver, max_sweeps=2) for solver in SOLVERS.values()]
     with jax.enable_x64(False):
         for call in [*calls, fixed_point_residual, lambda *given: fisher_cg(given[0], elbo(PROBLEM), *given[1:])]:

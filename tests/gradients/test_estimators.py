@@ -1,7 +1,7 @@
 """All implicit estimators against dense linear algebra, each other and finite differences, on hard and easy problems."""
 
 import math
-from functools import cache
+from functools import cache, partial
 
 import equinox as eqx
 import jax
@@ -258,6 +258,20 @@ def test_a_traced_limit_of_another_type_is_refused():
 def test_steps_without_a_length_are_refused(step):
     with pytest.raises(ValueError, match=r"^step: expected a number above 0, found "):
         gradients.finite_difference(PROBLEM, notebook_objective, *fixed_point("easy")[:2], step=step)
+
+
+def test_a_traced_step():
+    parameters, state, _ = fixed_point("easy")
+    differentiate = partial(gradients.finite_difference, PROBLEM, notebook_objective, parameters, state)
+    assert jax.eval_shape(lambda step: differentiate(step=step), 1e-3).derivative.shape[1] == 2
+
+
+@pytest.mark.parametrize(("name", "key"), [("finite_difference", "count"), ("gmres", "restart")])
+def test_sizes_cannot_be_traced(name, key):
+    parameters, state, _ = fixed_point("easy")
+    differentiate = partial(getattr(gradients, name), PROBLEM, notebook_objective, parameters, state)
+    with pytest.raises(TypeError, match=f"^{key}: expected a plain number, found a traced one"):
+        jax.eval_shape(lambda value: differentiate(**{key: value}), 3)
 
 
 @pytest.mark.parametrize("key", ["tolerance", "max_products", "forward_tolerance"])

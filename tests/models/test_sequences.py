@@ -290,7 +290,7 @@ def test_maps_over_batches():
         ((), "lengths: expected at least one sequence, found none"),
         ((5, 0), r"lengths\[1\]: expected at least one time step, found 0"),
         ((5, -2), r"lengths\[1\]: expected at least one time step, found -2"),
-        ((5, 2.5), r"lengths: expected whole numbers, found \(5, 2.5\)"),
+        ((5, 2.5), r"lengths: expected a sequence of whole numbers, none of them traced, found \(5, 2.5\)"),
         ((5, 1, 8, 5), r"lengths\[2\]: expected at most 7, recognition.quadratic's time axis, found 8"),
         (
             (5, 1, 7),

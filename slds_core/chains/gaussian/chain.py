@@ -74,23 +74,23 @@ def homogeneous(
     Raises:
         ValueError: shapes do not fit each other, or there is no time step.
     """
-    between = {
-        "quadratic_current": quadratic_current,
-        "cross": cross,
-        "quadratic_next": quadratic_next,
-        "linear_current": linear_current,
-        "linear_next": linear_next,
-    }
-    nodes, between = promote(((quadratic, linear), between))
-    quadratic, linear = nodes
     time, latent = _sizes(linear)
-    for name, array in between.items():
-        _require_shape(name, array, (latent,) * (1 if name.startswith("linear") else 2), linear.shape)
-    _require_shape("quadratic", quadratic, (time, latent, latent), linear.shape)
+    for name, array, expected in (
+        ("quadratic", quadratic, (time, latent, latent)),
+        ("quadratic_current", quadratic_current, (latent, latent)),
+        ("cross", cross, (latent, latent)),
+        ("quadratic_next", quadratic_next, (latent, latent)),
+        ("linear_current", linear_current, (latent,)),
+        ("linear_next", linear_next, (latent,)),
+    ):
+        _require_shape(name, array, expected, jnp.shape(linear))
+    quadratic, linear, quadratic_current, cross, quadratic_next, linear_current, linear_next = promote(
+        (quadratic, linear, quadratic_current, cross, quadratic_next, linear_current, linear_next)
+    )
     return GaussianPotentials(
-        quadratic=quadratic.at[:-1].add(between["quadratic_current"]).at[1:].add(between["quadratic_next"]),
-        cross=jnp.broadcast_to(between["cross"], (time - 1, latent, latent)),
-        linear=linear.at[:-1].add(between["linear_current"]).at[1:].add(between["linear_next"]),
+        quadratic=quadratic.at[:-1].add(quadratic_current).at[1:].add(quadratic_next),
+        cross=jnp.broadcast_to(cross, (time - 1, latent, latent)),
+        linear=linear.at[:-1].add(linear_current).at[1:].add(linear_next),
     )
 
 
