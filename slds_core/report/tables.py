@@ -65,14 +65,16 @@ class Table:
     def to_csv(self) -> str:
         """Returns the table as CSV, numbers with all their digits."""
         head = [f"{column.title} ({column.units})" if column.units else column.title for column in self.columns]
-        return to_csv([dict(zip(head, (cell.value for cell in row), strict=True)) for row in self.cells], head)
+        return _csv(head, [[cell.value for cell in row] for row in self.cells])
 
 
-def to_csv(rows: Sequence[dict[str, Any]], head: Sequence[str] | None = None) -> str:
+def to_csv(rows: Sequence[dict[str, Any]]) -> str:
     """Returns flat rows as CSV."""
-    columns = head or list(dict.fromkeys(key for row in rows for key in row))
+    head = list(dict.fromkeys(key for row in rows for key in row))
+    return _csv(head, [[row.get(key) for key in head] for row in rows])
+
+
+def _csv(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
     stream = io.StringIO()
-    writer = csv.DictWriter(stream, columns, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
+    csv.writer(stream, lineterminator="\n").writerows([head, *rows])
     return stream.getvalue()

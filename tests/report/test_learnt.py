@@ -1,5 +1,7 @@
 """Figures and tables of models learnt from data, from a file made by hand: they say what is in it, in original units."""
 
+import csv
+import dataclasses
 import json
 from pathlib import Path
 
@@ -18,9 +20,10 @@ from slds_core.report.learnt import judged_sequences, learnt_sequences
 from slds_core.report.load import ModelResults, load_results
 from slds_core.report.page import Page
 from slds_core.report.pictures import Pictures
-from slds_core.report.sections.learnt import SECTION, channel_rows, last_models, method_rows
+from slds_core.report.sections.learnt import METHOD_COLUMNS, SECTION, channel_rows, last_models, method_rows
 from slds_core.report.study import Study
 from slds_core.report.svg import render_svg, to_element
+from slds_core.report.tables import Table
 from slds_core.study import store
 from slds_core.study.evaluation import _data, _held_out
 
@@ -89,6 +92,20 @@ def test_nothing_is_drawn_of_what_was_not_learnt(name):
     for model in (None, xr.Dataset({"start": (("transition", "state"), np.ones((3, 1)))})):
         assert not FIGURES[name].applies(ModelResults("m", model))
         assert FIGURES[name].table(ModelResults("m", model)) == []
+
+
+def test_the_table_of_methods_holds_every_column():
+    """Two columns of one title had one value in the CSV, the second's."""
+    _, model = made()
+    row = method_rows(model)[0]
+    spread = dataclasses.replace(row, imputation_density=-1.0, forecast_density=-2.0)
+    head, first = csv.reader(Table("methods", "", METHOD_COLUMNS, [spread]).to_csv().splitlines())
+    assert len(set(head)) == len(head)
+    found = dict(zip(head, first, strict=True))
+    assert found["held-out bound (nat an entry)"] == "-1.0"
+    assert found["its standard error (nat an entry)"] == "0.01"
+    assert (found["imputation's log-density (nat)"], found["forecast's log-density (nat)"]) == ("-1.0", "-2.0")
+    assert method_rows(model)[1].bound_error is None  # in closed form
 
 
 def test_words_and_tables_hold_the_numbers():

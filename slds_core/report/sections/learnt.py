@@ -21,6 +21,7 @@ class MethodRow:
 
     method: str
     bound: float | None
+    bound_error: float | None  # none where no samples are drawn
     imputation: float | None
     imputation_density: float | None
     forecast: float | None
@@ -57,6 +58,7 @@ def method_rows(model: xr.Dataset) -> list[MethodRow]:
         MethodRow(
             METHODS.get(name, name),
             bounds.get(name),
+            _at(model, "training_held_out_bound_standard_error", number) or None,
             *(
                 _at(model, f"training_{task}_{what}", number)
                 for task in TASKS.values()
@@ -96,13 +98,20 @@ METHOD_COLUMNS: list[Column] = [
         "nat an entry",
     ),
     Column(
+        "its standard error",
+        "of that bound, where a decoder with a network draws samples",
+        lambda row: row.bound_error,
+        short,
+        "nat an entry",
+    ),
+    Column(
         "imputation",
         "root mean square error, each entry divided by its channel's scale",
         lambda row: row.imputation,
         short,
     ),
     Column(
-        "its log-density",
+        "imputation's log-density",
         "mean log-density of imputed entries, standardised",
         lambda row: row.imputation_density,
         short,
@@ -110,7 +119,7 @@ METHOD_COLUMNS: list[Column] = [
     ),
     Column("forecast", "root mean square error, likewise", lambda row: row.forecast, short),
     Column(
-        "its log-density",
+        "forecast's log-density",
         "mean log-density of forecast entries, standardised",
         lambda row: row.forecast_density,
         short,
