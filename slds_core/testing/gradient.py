@@ -100,6 +100,8 @@ class _Trial:
                 parameters, state, truth = self.point(number, precision)
                 found = self.program(parameters, state)
                 _require_form(found, parameters, precision)
+                yields = "gradient" if isinstance(found, Gradient) else "directions"
+                require(self.plugin.yields == yields, f"expected yields = '{yields}', found '{self.plugin.yields}'")
                 if precision == "float64" and isinstance(found, Gradient):
                     status = name_of(found.info.status)
                     require(

@@ -70,6 +70,12 @@ class OneGroup(Gradient):
         return eqx.tree_at(lambda f: f.gradient, found, jax.tree.leaves(found.gradient)[0])
 
 
+class Misdeclared(Gradient):
+    """Says that it yields something else than it does."""
+
+    yields: ClassVar = "directions"
+
+
 class Branches(Gradient):
     """Looks at a number where JAX has none yet."""
 
@@ -177,6 +183,7 @@ class Lenient(Gradient):
         (Downhill(), "right or honest", "points uphill"),
         (Narrow(), "right or honest", "expected float64, found float32"),
         (OneGroup(), "right or honest", "gradient: expected the structure"),
+        (Misdeclared(), "right or honest", "expected yields = 'gradient', found 'directions'"),
         (Branches(), "right or honest", "expected an answer, found TracerBoolConversionError"),
         (Twofold(), "the same without jit", "a relative difference of"),
         (Callback(), "batch-safe", "expected an answer, found NotImplementedError|found ValueError"),
