@@ -120,8 +120,8 @@ def test_words_and_tables_hold_the_numbers():
     words = FIGURES["regimes"].describe(results)
     assert "'crisis'" in words
     rows = FIGURES["regimes"].table(results)
-    assert [row["crisis"] for row in rows] == [5 <= t < 9 for t in range(30)]
-    assert rows[3]["label"] == "1993"
+    assert [row["inside_crisis"] for row in rows] == [5 <= t < 9 for t in range(30)]
+    assert rows[3]["step_label"] == "1993"
     np.testing.assert_allclose(rows[3]["c0 (%)"], parts.training.original[0, 3, 0])
     assert rows[0]["state_0_probability"] is None
     assert (rows[8]["state_0_probability"], rows[9]["state_0_probability"]) == (0.9, 0.2)

@@ -76,11 +76,12 @@ def table(results: ModelResults) -> list[dict[str, Any]]:
     inside = {label: _inside(found, label) for label in labels}
     rows = []
     for t in range(len(found.values)):
-        row: dict[str, Any] = {"time_step": t, "label": found.labels[t] if found.labels else ""}
+        row: dict[str, Any] = {"time_step": t, "step_label": found.labels[t] if found.labels else ""}
         row |= {name: float(value) for name, value in zip(names, found.values[t], strict=True)}
         for k in range(found.states.shape[1]):
             row[f"state_{k}_probability"] = float(found.states[t - 1, k]) if t else None
-        rows.append(row | {name: bool(own[t]) for name, own in inside.items()})
+        # a channel may have an interval's name
+        rows.append(row | {f"inside_{name}": bool(own[t]) for name, own in inside.items()})
     return rows
 
 
