@@ -17,6 +17,9 @@ _TONES = {
     "at the fixed point": ("good", "✓"),
     "approximate": ("open", "△"),
     "unconverged": ("open", "△"),
+    "unresolved": ("open", "△"),
+    "not judged": ("open", "△"),
+    "disputed": ("open", "△"),
     "sweep limit": ("open", "△"),
     "stopped early": ("open", "△"),
     "witness": ("witness", "◆"),
@@ -94,7 +97,7 @@ def convergence_rows(results: ModelResults) -> list[ConvergenceRow]:
         residual = results.residual.get(name)
         rate = _number(residual["eigenvalue"][0]) if residual is not None and "eigenvalue" in residual else None
         predicted, taken = _sweeps_to_target(dataset, rate)
-        largest = _number(residual["residual_max"]) if residual is not None else None
+        largest = float(residual["residual_max"]) if residual is not None else None
         status, message = dataset.attrs["status"], str(dataset.attrs["status_message"])
         verdict, reason = _inference_verdict(status, message, largest, rate, dataset.attrs["precision"])
         rows.append(
@@ -103,7 +106,7 @@ def convergence_rows(results: ModelResults) -> list[ConvergenceRow]:
                 verdict=verdict,
                 sweeps=int(dataset["sweeps"]),
                 residual_mean=_number(residual["residual_mean"]) if residual is not None else None,
-                residual_max=largest,
+                residual_max=_number(residual["residual_max"]) if residual is not None else None,
                 rate=rate,
                 measured_rate=_number(residual["measured_rate"]) if residual is not None else None,
                 predicted_sweeps=predicted,
@@ -126,12 +129,15 @@ def gradient_rows(results: ModelResults) -> list[GradientRow]:
         if comparison is not None and name in comparison["estimator"].values:
             chosen = comparison.sel(estimator=name)
             verdict, reason = str(chosen["verdict"].item()), str(chosen["verdict_reason"].item())
-            # a witness has no error of its own
-            error = None if verdict == "witness" else _number(chosen["relative_l2"].sel(group="all")[0])
+            # the witness has no error of its own, and one that cannot judge tells none of others
+            unknown = name == comparison["reference"].values[0] or verdict == "not judged"
+            error = None if unknown else _number(chosen["relative_l2"].sel(group="all")[0])
             certificate = _number(chosen["certificate"])
         elif dataset.attrs["status"] == "witness":
             reason = "finite differences of the converged map"
-        elif dataset.attrs["status"] not in FAILED:
+        elif dataset.attrs["status"] in FAILED:
+            verdict, reason = "failed", f"{verdict}; not compared"
+        else:
             verdict, reason = "not compared", f"by its own account: {verdict}"
         rows.append(
             GradientRow(
@@ -146,7 +152,7 @@ def gradient_rows(results: ModelResults) -> list[GradientRow]:
                 run_seconds=float(np.median(dataset["run_seconds"])),
                 compile_seconds=float(dataset["compile_seconds"]),
                 cached=bool(dataset["compilation_cached"]),
-                mebibytes=float(dataset["temporary_bytes"]) / 2**20,
+                mebibytes=_mebibytes(dataset),
             )
         )
     absent = [(name, absence) for (kind, name), absence in results.absent.items() if kind == "gradient"]
@@ -167,6 +173,8 @@ def _inference_verdict(
     told = status.replace("_", " ")
     if residual is None:
         return told, message
+    if not math.isfinite(residual):
+        return "nonfinite", f"says '{told}', but one more sweep is not finite"
     units = _FLOOR_UNITS if status == "precision_floor" else _ROUNDING_UNITS
     least = max(_TARGET, units * float(np.finfo(precision).eps))
     moved = f"one more sweep moves the state by {residual:.1e}; up to {least:.0e} passes for a fixed point"
@@ -179,6 +187,12 @@ def _inference_verdict(
     if status == "sweep_limit" and residual <= least and (rate is None or rate < 1):
         return "at the fixed point", f"ended at its limit, and {moved}"
     return told, message
+
+
+def _mebibytes(gradient: xr.Dataset) -> float | None:
+    """Returns the program's temporary memory; ``None`` where XLA does not tell."""
+    found = float(gradient["temporary_bytes"])
+    return found / 2**20 if found >= 0 else None
 
 
 def _sweeps_to_target(inference: xr.Dataset, rate: float | None) -> tuple[float | None, int | None]:

@@ -9,12 +9,13 @@ from slds_core.study.contents import made_from
 from slds_core.study.stages.build_model import build_model
 from slds_core.study.stages.compare import compare
 from slds_core.study.stages.gradient import gradient
+from slds_core.study.verdicts import Evidence, verdict
 
 OWN = '''
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from slds_core.gradients import unrolled
+from slds_core.gradients import GradientStatus, unrolled
 from slds_core.plugins import GradientPlugin
 
 class Blind(GradientPlugin):
@@ -23,6 +24,16 @@ class Blind(GradientPlugin):
     def estimate(self, problem, objective, parameters, state):
         found = unrolled(problem, objective, parameters, state, sweeps=2)
         return eqx.tree_at(lambda f: f.gradient, found, jax.tree.map(lambda leaf: leaf * jnp.nan, found.gradient))
+
+class Says(GradientPlugin):
+    """Ends as it is told, with so many times the gradient."""
+    start = "initial"
+    status: str
+    factor: float = 1.0
+    def estimate(self, problem, objective, parameters, state):
+        found = unrolled(problem, objective, parameters, state, sweeps=50)
+        scaled = jax.tree.map(lambda leaf: leaf * self.factor, found.gradient)
+        return eqx.tree_at(lambda f: (f.gradient, f.info.status), found, (scaled, getattr(GradientStatus, self.status)))
 '''
 
 
@@ -36,6 +47,10 @@ def folder(tmp_path_factory):
         "blind": (f"{folder}/own.py:blind", {}),
         "few": ("unrolled", {"sweeps": 40}),
         "many": ("unrolled", {"sweeps": 50}),
+        "rough": (f"{folder}/own.py:says", {"status": "approximate", "factor": 0.5}),
+        "starved": (f"{folder}/own.py:says", {"status": "product_limit"}),
+        "right": (f"{folder}/own.py:says", {"status": "solved"}),
+        "wrong": (f"{folder}/own.py:says", {"status": "solved", "factor": 1.5}),
     }
     for name, (plugin, parameters) in plugins.items():
         settings = {"plugin": plugin, "parameters": parameters}
@@ -66,3 +81,58 @@ def test_nothing_finite_is_not_compared(folder):
     said = compare([folder / "blind.nc"], ["blind"], folder / "nothing.nc")
     assert said == "no gradient to compare with is finite"
     assert store.read(folder / "nothing.nc", "comparison").attrs["status"] == "declined"
+
+
+def judged(folder, names, references):
+    compare([folder / f"{name}.nc" for name in names], references, folder / "judged.nc")
+    found = store.read(folder / "judged.nc", "comparison")
+    return dict(zip(names, found["verdict"].values, strict=True)), dict(
+        zip(names, found["verdict_reason"].values, strict=True)
+    )
+
+
+@pytest.mark.parametrize(
+    ("first", "why"),
+    [("rough", "is an approximation by design"), ("starved", "ended as product limit"), ("blind", "is not finite")],
+)
+def test_the_witness_is_the_first_that_can_judge(folder, first, why):
+    verdicts, reasons = judged(folder, [first, "right", "many"], [first, "right"])
+    assert (verdicts["right"], verdicts["many"]) == ("witness", "exact")
+    assert reasons["right"].endswith(f"; in place of {first}, which {why}")
+
+
+@pytest.mark.parametrize(("first", "own"), [("rough", "approximate"), ("starved", "failed")])
+def test_what_cannot_judge_judges_none(folder, first, own):
+    """They were called exact where they shared its error."""
+    verdicts, reasons = judged(folder, [first, "right", "blind"], [first])
+    assert verdicts == {first: own, "right": "not judged", "blind": "failed"}
+    assert f"from '{first}', which cannot judge it" in reasons["right"]
+
+
+def test_witnesses_that_disagree(folder):
+    verdicts, reasons = judged(folder, ["right", "wrong", "many"], ["right", "wrong"])
+    assert verdicts == {"right": "disputed", "wrong": "not judged", "many": "not judged"}
+    assert reasons["right"] == "'wrong' differs by 3.3e-01, and claims to be right as well"
+    # what nobody called a witness disputes nothing
+    assert judged(folder, ["right", "wrong", "many"], [])[0] == {"right": "witness", "wrong": "wrong", "many": "exact"}
+    assert judged(folder, ["right", "rough", "many"], ["right", "rough"])[0]["right"] == "witness"
+
+
+def test_certificates_are_relative_to_the_witness():
+    """As errors are: a short estimate's certificate would hold by being divided by little."""
+    found = Evidence("solved", error=0.9, certificate=0.5, resolution=0.0, precision="float64")
+    assert (found.within_certificate, verdict(found).name) == (0, "wrong")
+
+
+@pytest.mark.parametrize(
+    ("error", "resolution", "name"),
+    [
+        (1e-9, 0.0, "exact"),
+        (5e-5, 1e-4, "exact"),
+        (0.09, 0.095, "unresolved"),
+        (5.0, float("inf"), "unresolved"),
+        (1e-9, 0.5, "exact"),
+    ],
+)
+def test_a_coarse_witness_makes_nothing_exact(error, resolution, name):
+    assert verdict(Evidence("solved", error, float("nan"), resolution, "float64")).name == name

@@ -15,6 +15,12 @@ LARGE = 0.1
 
 _TRUSTED = {"exact", "within certificate"}
 _REFUSED = {"wrong", "failed"}
+_UNKNOWN = {
+    "not compared": "nothing is compared yet",
+    "not judged": "the witness cannot judge",
+    "disputed": "the witnesses disagree",
+    "unresolved": "the witness is too coarse",
+}
 
 
 @dataclass(frozen=True)
@@ -92,8 +98,8 @@ def trust(rows: list[GradientRow]) -> Trust:
         tone, answer = "none", "Not known: no result" if absent else "Not asked by this study"
     elif witnesses and not (care or refused):
         tone, answer = "witness", "Only the witness: nothing is compared with it"
-    elif care and all(row.verdict == "not compared" for row in care):
-        tone, answer = "open", "Not known: nothing is compared yet"
+    elif care and all(row.verdict in _UNKNOWN for row in care):
+        tone, answer = "open", f"Not known: {_UNKNOWN[care[-1].verdict]}"
     elif care:
         tone, answer = "open", "None, but for what is said below"
     else:

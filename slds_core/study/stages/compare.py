@@ -12,7 +12,7 @@ from slds_core.study import store
 from slds_core.study.contents import made_from, source
 from slds_core.study.errors import StudyError
 from slds_core.study.provenance import provenance
-from slds_core.study.verdicts import Evidence, Verdict, verdict, witness_verdict
+from slds_core.study.verdicts import Evidence, Verdict, disputes, not_judged, unfit, verdict, witness_verdict
 
 ALL = "all"
 _PREFIX = "gradient_"
@@ -25,7 +25,7 @@ def compare(gradients: list[Path], asked: list[str], output: Path) -> str:
     """Compares each gradient with each reference, per parameter group and in total, and writes comparison and verdicts.
 
     A reference by finite differences is compared along its own directions. Gradients that were skipped take no part, and those that are
-    not finite are no reference: the next one is, or else every one that can be.
+    not finite are no reference. The witness is the first reference that can judge: no approximation, and none that failed.
 
     Args:
         gradients: the files of the gradients.
@@ -44,7 +44,7 @@ def compare(gradients: list[Path], asked: list[str], output: Path) -> str:
     if every and not datasets:
         nothing = xr.Dataset(attrs={"status": "declined", "status_message": "every gradient was skipped"})
         return _write(nothing, output, asked, every)
-    references, refused = _judges(asked, every, datasets)
+    references, passed_over = _judges(asked, every, datasets)
     if not references:
         nothing = xr.Dataset(attrs={"status": "declined", "status_message": "no gradient to compare with is finite"})
         return _write(nothing, output, asked, every)
@@ -73,14 +73,24 @@ def compare(gradients: list[Path], asked: list[str], output: Path) -> str:
         _evidence(dataset, relative[i, 0, -1], datasets[references[0]], arrays[name])
         for i, (name, dataset) in enumerate(estimators.items())
     ]
+    witness = references[0]
     verdicts = [verdict(found) for found in evidence]
-    for i, (name, dataset) in enumerate(estimators.items()):
-        if name == references[0]:  # judged by itself it would be perfect
-            agreement = dict(zip(references[1:], relative[i, 1:, -1].tolist(), strict=True))
-            verdicts[i] = witness_verdict(dataset.attrs["status"], agreement)
-        elif name in refused:
-            reason = f"not finite, so that no other is judged by it; the witness is '{references[0]}'"
-            verdicts[i] = Verdict("failed", reason)
+    if witness in estimators:
+        own = relative[list(estimators).index(witness), 1:, -1].tolist()
+        judge = _judge(witness, dict(zip(references[1:], own, strict=True)), asked, datasets)
+        verdicts = [
+            _beside(judge, witness, name, found, relative[i, 0, -1])
+            for i, (name, found) in enumerate(zip(estimators, verdicts, strict=True))
+        ]
+    for i, name in enumerate(estimators):
+        if name != witness and passed_over.get(name) == unfit("nonfinite"):
+            verdicts[i] = Verdict("failed", f"not finite, so that no other is judged by it; the witness is '{witness}'")
+    why = " and ".join(f"{name}, which {reason}" for name, reason in passed_over.items())
+    if why:
+        verdicts = [
+            v._replace(reason=f"{v.reason}; in place of {why}") if n == witness else v
+            for n, v in zip(estimators, verdicts, strict=True)
+        ]
     per_estimator = {
         "verdict": ([v.name for v in verdicts], "what the estimator is worth here, judged by the first reference"),
         "verdict_reason": ([v.reason for v in verdicts], "why"),
@@ -111,7 +121,7 @@ def compare(gradients: list[Path], asked: list[str], output: Path) -> str:
         | {key: store.variable("estimator", _array(values), text) for key, (values, text) in per_estimator.items()},
         coords={"estimator": list(estimators), "reference": references, "group": names},
     )
-    note = f"not judged by {', '.join(refused)}, which is not finite, but by {references[0]}" if refused else ""
+    note = f"not judged by {why}, but by {witness}" if why else ""
     dataset.attrs |= {"status": "compared"} | ({"status_message": f"{note}."} if note else {})
     _write(dataset, output, asked, every)
     counts = {name: [v.name for v in verdicts].count(name) for name in dict.fromkeys(v.name for v in verdicts)}
@@ -140,10 +150,37 @@ def abs_mean(estimate: np.ndarray, reference: np.ndarray) -> float:
     return float(abs(np.mean(estimate - reference))) if estimate.size else 0.0
 
 
+def _judge(witness: str, agreement: dict[str, float], asked: list[str], datasets: dict[str, xr.Dataset]) -> Verdict:
+    """Returns the verdict of the witness itself.
+
+    Args:
+        witness: its name.
+        agreement: its relative difference from each other reference.
+        asked: the references that the study names: only of these it is said that they should agree.
+        datasets: all gradients by name.
+    """
+    statuses = {name: str(dataset.attrs["status"]) for name, dataset in datasets.items()}
+    sound = {name: difference for name, difference in agreement.items() if not unfit(statuses[name])}
+    beyond = {name: difference - np.nan_to_num(_resolution(datasets[name], ALL)) for name, difference in sound.items()}
+    disputed_by = {
+        name: sound[name]
+        for name in sound
+        if name in asked and disputes(statuses[witness], statuses[name], beyond[name])
+    }
+    return witness_verdict(statuses[witness], sound, disputed_by)
+
+
+def _beside(judge: Verdict, witness: str, name: str, found: Verdict, error: float) -> Verdict:
+    """Returns a gradient's verdict, where the witness has one of its own and perhaps cannot judge."""
+    if name == witness:  # judged by itself it would be perfect
+        return judge
+    return found if judge.name == "witness" or found.name == "failed" else not_judged(witness, error)
+
+
 def _judges(
     asked: list[str], every: dict[str, xr.Dataset], datasets: dict[str, xr.Dataset]
-) -> tuple[list[str], list[str]]:
-    """Returns the references that can judge others, and those asked for that cannot, since they are not finite.
+) -> tuple[list[str], dict[str, str]]:
+    """Returns the references, first the one that judges, and those passed over before it, with the reason.
 
     Args:
         asked: names of references; none means all.
@@ -160,9 +197,16 @@ def _judges(
         raise StudyError(
             f"references without a gradient file: {', '.join(missing)}; expected among: {', '.join(datasets)}"
         )
-    unfit = {name for name, dataset in datasets.items() if dataset.attrs["status"] == "nonfinite"}
-    fit = [name for name in named if name not in unfit] or [name for name in full if name not in unfit]
-    return fit, [name for name in named if name in unfit]
+    reasons = {name: unfit(dataset.attrs["status"]) for name, dataset in datasets.items()}
+    finite = [name for name, dataset in datasets.items() if dataset.attrs["status"] != "nonfinite"]
+    usable = [name for name in named if name in finite] or [name for name in full if name in finite]
+    sound = [name for name in usable if not reasons[name]]
+    references = [*sound[:1], *(name for name in usable if name not in sound[:1])]
+    passed_over = {name: "was skipped" for name in asked if name not in datasets}
+    passed_over |= {name: reasons[name] for name in named if name not in finite}
+    if sound:
+        passed_over |= {name: reasons[name] for name in usable[: usable.index(sound[0])]}
+    return references, passed_over
 
 
 def _require_kin(datasets: dict[str, xr.Dataset]) -> None:
@@ -241,7 +285,8 @@ def _resolution(reference: xr.Dataset, group: str) -> float:
 
 
 def _evidence(dataset: xr.Dataset, error: float, witness: xr.Dataset, arrays: Vectors) -> Evidence:
-    scale = float(np.linalg.norm(_flat(arrays)[ALL]))
+    # an error is relative to the witness, so its bound is as well; of finite differences the whole gradient is not known
+    scale = float(np.linalg.norm(_flat(arrays if _directional(witness) else _arrays(witness))[ALL]))
     absolute = float(dataset["certificate"]) if "certificate" in dataset else float("nan")
     certificate = absolute / scale if scale > 0 else absolute
     resolution = _resolution(witness, ALL) if _directional(witness) else 0.0
