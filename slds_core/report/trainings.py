@@ -37,8 +37,8 @@ class Training:
 
     @property
     def error(self) -> float:
-        """The median of its gradients' errors."""
-        found = [error for _, _, error, _ in self.judged if math.isfinite(error)]
+        """The median of its gradients' errors; one that is not finite counts as infinite. NaN where none was judged."""
+        found = [error if math.isfinite(error) else math.inf for _, _, error, _ in self.judged]
         return float(np.median(found)) if found else math.nan
 
     @property
@@ -60,7 +60,10 @@ class Training:
 
 @dataclass(frozen=True)
 class Contest:
-    """All trainings of one model on one data set, by estimator: the first, which others are set beside, has the most accurate gradients."""
+    """All trainings of one model on one data set, by estimator: the first, which others are set beside, has the most accurate gradients.
+
+    Where no accuracy is known, it is the study's first.
+    """
 
     runs: dict[str, list[Training]]
 
@@ -68,6 +71,10 @@ class Contest:
     def reference(self) -> str:
         """The first."""
         return next(iter(self.runs))
+
+    def error(self, estimator: str) -> float:
+        """Returns the median of its runs' gradients' errors: NaN where none was judged, infinite where too many are not finite."""
+        return _median_error(self.runs[estimator])
 
     def difference(self, run: Training, quantity: str) -> float:
         """Returns a run's quantity less that of the reference's run at the same seed; NaN where there is none."""
@@ -104,11 +111,11 @@ def contests(study: Study) -> list[Contest]:
             runs[run.estimator, run.seed] = run
     found = []
     for runs in classes.values():
-        by_estimator: dict[str, list[Training]] = {}
+        by_estimator: dict[str, list[Training]] = {run.estimator: [] for run in runs.values()}  # in the study's order
         for run in sorted(runs.values(), key=lambda run: run.seed):
-            by_estimator.setdefault(run.estimator, []).append(run)
+            by_estimator[run.estimator].append(run)
         if len(by_estimator) > 1:
-            order = sorted(by_estimator, key=lambda name: _accuracy(by_estimator[name]))
+            order = sorted(by_estimator, key=lambda name: _rank(_median_error(by_estimator[name])))
             found.append(Contest({name: by_estimator[name] for name in order}))
     return found
 
@@ -121,9 +128,14 @@ def label(model: str, seed: int) -> str:
     return model
 
 
-def _accuracy(runs: list[Training]) -> float:
-    errors = [run.error for run in runs if math.isfinite(run.error)]
-    return float(np.median(errors)) if errors else math.inf
+def _median_error(runs: list[Training]) -> float:
+    errors = [run.error for run in runs if not math.isnan(run.error)]
+    return float(np.median(errors)) if errors else math.nan
+
+
+def _rank(error: float) -> float:
+    """Returns an error to sort by: what was not judged is no better than what is not finite."""
+    return math.inf if math.isnan(error) else error
 
 
 def _training(name: str, model: xr.Dataset, parameters: dict) -> Training:

@@ -25,7 +25,8 @@ def learnt(
     """A model's dataset after ``epochs`` epochs of two steps and one second each, judged at every other epoch."""
     judged = np.full(epochs, np.nan)
     judged[: 2 * len(bounds) : 2] = bounds
-    errors = np.where(np.isfinite(judged), error, np.nan)
+    errors = np.full(epochs, np.nan)
+    errors[: 2 * len(bounds) : 2] = error  # one of all judgements, or a list
     series = {"cpu_seconds": np.ones(epochs), "seconds": np.full(epochs, 2.0)}
     series |= {"gradient_error": errors, "converged_bound": judged, "effective_states": np.full(epochs, 1.5)}
     series |= {key: np.zeros(epochs) for key in ("fell_back", "unconverged")}
@@ -100,7 +101,7 @@ def test_the_figure_says_what_the_rows_say(study):
     assert isinstance(KIND.draw(study), Figure)
     words = KIND.describe(study)
     assert words.startswith(
-        "good, whose gradients are the most accurate, ends at −1.05 (−1.1 to −1) nats an entry after 4 epochs"
+        "good, whose gradients are the most accurate of those judged, ends at −1.05 (−1.1 to −1) nats an entry after 4 epochs"
     )
     assert (
         "one_step: −0.3 (−0.4 to −0.2) from that, −0.15 (−0.2 to −0.1) on sequences held out; gradients off by 0.1."
@@ -121,6 +122,41 @@ def test_runs_without_numbers_are_drawn_and_said():
     rows = [EstimatorRow(found, name, runs, 0) for name, runs in found.runs.items()]
     assert [column.cell(rows[1]).text for column in ESTIMATORS][3:6] == ["–", "", "–"]
     assert RUNS[3].cell(RunRow(found, found.runs["b"][0])).text == "–"
+
+
+def test_nothing_is_called_accurate_that_was_not_judged():
+    """As by default: no gradient's error is known, and the study's first, which has no run at the lowest seed, is set beside others."""
+    own = [("first_1", "one_step", 1), ("second_0", "fisher_cg", 0), ("second_1", "fisher_cg", 1)]
+    study = dict(learnt(name, gradient=gradient, final=-1.0, seed=seed) for name, gradient, seed in own)
+    words = KIND.describe(study)
+    assert words.startswith(
+        "first, the first in the study, which others are set beside since the gradients' accuracy was not judged, ends at −1 "
+    )
+    assert "most accurate" not in words
+    study |= [learnt("judged_1", gradient="bicgstab", final=-1.2, bounds=(-2.0,), seed=1)]
+    assert KIND.describe(study).startswith(
+        "judged, whose gradients are the most accurate of those judged, ends at −1.2 "
+    )
+
+
+def test_an_error_that_is_not_finite_counts_against_its_run():
+    runs = [("lucky", [math.nan, 1e-12]), ("sound", [1e-9, 1e-9]), ("unjudged", [])]
+    study = dict(
+        learnt(f"{name}_0", gradient=name, final=-1.0, error=errors, bounds=(-2.0, -1.5)[: len(errors)])
+        for name, errors in runs
+    )
+    (found,) = contests(study)
+    assert list(found.runs) == ["sound", "lucky", "unjudged"]
+    assert [found.runs[name][0].error for name in found.runs] == [1e-9, math.inf, pytest.approx(math.nan, nan_ok=True)]
+    column = next(column for column in RUNS if column.title == "gradient error")
+    assert [column.cell(RunRow(found, run)).text for (run,) in found.runs.values()] == ["1.0×10⁻⁹", "∞", "–"]
+    assert "lucky: 0 (0 to 0) from that; its gradients' errors are not finite. unjudged: 0 (0 to 0) from that." in (
+        KIND.describe(study)
+    )
+    assert render_svg(KIND.draw(study))
+    alone = {name: results for name, results in study.items() if name != "sound_0"}
+    assert "set beside since no gradients' error is finite" in KIND.describe(alone)
+    assert render_svg(KIND.draw(alone))
 
 
 CONFIGURATION = """

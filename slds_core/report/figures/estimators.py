@@ -32,8 +32,8 @@ _ROWS = 12  # estimators; more are in the table
 def estimators(study: Study) -> Figure | None:
     """Returns the bounds and times of all trainings of one model, a dot each, and their gradients' errors by epoch; None below two.
 
-    Bounds are set beside those of the most accurate gradients at the same seed. Of several models the one learnt by most estimators
-    is drawn.
+    Bounds are set beside those of the most accurate gradients at the same seed, where none was judged of the study's first. Of several
+    models the one learnt by most estimators is drawn.
     """
     found = _largest(study)
     if found is None:
@@ -84,15 +84,19 @@ def describe(study: Study) -> str:
     first = found.runs[found.reference]
     bounds = [run.bound for run in first]
     sentences = [
-        f"{found.reference}, whose gradients are the most accurate, ends at {_spread(np.array(bounds))} nats an entry after "
+        f"{found.reference}, {_why(found)}, ends at {_spread(np.array(bounds))} nats an entry after "
         f"{first[0].epochs} epochs (mean, and range over {len(first)} seeds)."
     ]
-    for name, runs in list(found.runs.items())[1:]:
+    for name in list(found.runs)[1:]:
         learnt, unseen = (found.differences(name, quantity) for quantity in ("bound", "held_out_bound"))
         text = f"{name}: {_spread(learnt)} from that"
         text += f", {_spread(unseen)} on sequences held out" if unseen.size else ""
-        error = np.median([run.error for run in runs])
-        sentences.append(f"{text}; gradients off by {number(float(error))}." if np.isfinite(error) else f"{text}.")
+        error = found.error(name)
+        if np.isfinite(error):
+            text += f"; gradients off by {number(error)}"
+        elif np.isinf(error):
+            text += "; its gradients' errors are not finite"
+        sentences.append(f"{text}.")
     return " ".join(sentences)
 
 
@@ -121,6 +125,15 @@ def table(study: Study) -> list[dict[str, Any]]:
         for name, runs in found.runs.items()
         for run in runs
     ]
+
+
+def _why(found: Contest) -> str:
+    """Returns why others are set beside the reference."""
+    errors = [found.error(name) for name in found.runs]
+    if np.isfinite(errors[0]):
+        return f"whose gradients are the most accurate{' of those judged' * bool(np.isnan(errors).any())}"
+    judged = "no gradients' error is finite" if np.isinf(errors).any() else "the gradients' accuracy was not judged"
+    return f"the first in the study, which others are set beside since {judged}"
 
 
 def _largest(study: Study) -> Contest | None:

@@ -79,6 +79,11 @@ def _known(value: float) -> float | None:
     return value if np.isfinite(value) else None
 
 
+def _judged(error: float) -> float | None:
+    """Returns an error that may be infinite, which is worse than unknown."""
+    return None if np.isnan(error) else error
+
+
 def _share(title: str, meaning: str, quantity: str) -> tuple[Column, Column]:
     """Returns a share of the steps as a column of both tables."""
     return (
@@ -135,7 +140,7 @@ RUNS: list[Column] = [
     ),
     Column("best on the way", "best bound where it was judged", lambda row: _known(row.run.best), _BOUND, "nat an entry"),
     Column("held out", "bound on sequences held out", lambda row: _known(row.run.held_out_bound), _BOUND, "nat an entry"),
-    Column("gradient error", "relative, median over the epochs judged", lambda row: _known(row.run.error), relative),
+    Column("gradient error", "relative, median over the epochs judged", lambda row: _judged(row.run.error), relative),
     Column("states used", "exponential of the entropy of the states' use", lambda row: _known(row.run.effective_states), short),
     Column("time", "of all epochs, compilation apart", lambda row: row.run.seconds, short, "s"),
     Column("processor time", "likewise", lambda row: row.run.cpu_seconds, short, "s"),
