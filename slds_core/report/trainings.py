@@ -87,12 +87,17 @@ class Contest:
         return found[np.isfinite(found)]
 
     def seconds_to_target(self, run: Training) -> float:
-        """Returns the processor time until nine tenths of what the best run at the same seed ever gained; NaN where it never did."""
+        """Returns the processor time until nine tenths of what the best run at the same seed ever gained; NaN where it never did.
+
+        Where no run gained anything there is nothing to reach.
+        """
         rivals = [other for runs in self.runs.values() for other in runs if other.seed == run.seed and other.judged]
         best = max((other.best for other in rivals if math.isfinite(other.best)), default=math.nan)
         if not run.judged or not math.isfinite(best):
             return math.nan
         warm = run.judged[0][3]
+        if best <= warm:
+            return math.nan
         return run.seconds_to(warm + _REACHED * (best - warm))
 
 

@@ -90,6 +90,15 @@ def test_time_to_nine_tenths_is_interpolated(study):
     assert found.runs["good"][0].seconds_to(-2.0) == 0
 
 
+def test_where_no_run_gained_anything_none_reached_it():
+    """The warm start is the best of all: its bound would be the target, and reached by every run at once."""
+    study = dict(learnt(f"{name}_0", gradient=name, final=-2.5, bounds=(-2.0, -2.2)) for name in ("a", "b"))
+    (found,) = contests(study)
+    assert all(math.isnan(found.seconds_to_target(run)) for (run,) in found.runs.values())
+    assert EstimatorRow(found, "a", found.runs["a"], 0).target == "– (0 of 1)"
+    assert render_svg(KIND.draw(study))
+
+
 def test_labels_lose_the_seed_alone():
     assert label("fisher_cg_3", 3) == "fisher_cg"
     assert label("a_epochs_10_seed_3", 3) == "a_epochs_10"
