@@ -167,6 +167,13 @@ def test_the_section_shows_the_last_of_each_training(tmp_path):
     assert SECTION.render(Page("t", Study({"a": ModelResults("a")}), Pictures(None, Path(tmp_path)))) is None
 
 
+def test_models_of_different_plugins_are_no_checkpoints_of_one_training(tmp_path):
+    results = {name: ModelResults(name, made()[1]) for name in ("ours", "theirs")}
+    theirs = results["theirs"].model
+    theirs.attrs["settings"] = theirs.attrs["settings"].replace("svae", "own.py:Model")
+    assert last_models(Page("t", Study(results), Pictures(None, Path(tmp_path)))) == ["ours", "theirs"]
+
+
 def test_a_file_with_all_of_it_is_written_and_read(tmp_path):
     _, model = made(3, 3)
     store.write(model, tmp_path / "model.nc", "model", {"model": "m", "setting": "m"})

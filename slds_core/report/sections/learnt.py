@@ -43,10 +43,11 @@ def last_models(page: Page) -> list[str]:
     found: dict[str, tuple[int, str]] = {}
     for name, results in page.results.items():
         if results.model is not None and "training_data" in results.model:
-            parameters = dict(settings(results.model)["parameters"])
+            said = settings(results.model)
+            parameters = dict(said["parameters"])
             epochs = int(results.model.sizes.get("epoch", 0))
             parameters.pop("epochs", None)
-            key = json.dumps(parameters, sort_keys=True)
+            key = json.dumps([said["plugin"], parameters], sort_keys=True)
             found[key] = max(found.get(key, (epochs, name)), (epochs, name), key=lambda own: own[0])
     return [name for _, name in found.values()]
 
