@@ -90,6 +90,35 @@ def test_time_to_nine_tenths_is_interpolated(study):
     assert found.runs["good"][0].seconds_to(-2.0) == 0
 
 
+def test_a_mean_says_of_how_many_runs_it_is():
+    """Of three seeds of each, two of the second estimator ended without a finite bound, and one of the first."""
+    ends = {"a": (-1.0, -1.2, math.nan), "b": (math.nan, -0.9, -math.inf)}
+    study = dict(
+        learnt(
+            f"{name}_{seed}",
+            gradient=name,
+            final=final,
+            error=math.nan if name == "b" and seed else 0.1,
+            bounds=(-2.0,),
+            seed=seed,
+        )
+        for name, finals in ends.items()
+        for seed, final in enumerate(finals)
+    )
+    (found,) = contests(study)
+    rows = [EstimatorRow(found, name, runs, 0) for name, runs in found.runs.items()]
+    shown = [{column.title: column.cell(row) for column in ESTIMATORS} for row in rows]
+    assert [row["bound"].text for row in shown] == ["−1.1 (2 of 3)", "−0.9 (1 of 3)"]
+    assert shown[1]["bound"].value == -0.9
+    assert shown[1]["difference"].text == "0.3 (0.3 to 0.3) (1 of 3)"
+    assert [row["processor time"].text for row in shown] == ["4", "4"]
+    assert [row["held out"].text for row in shown] == ["–", "–"]
+    assert [row["gradient error"].text for row in shown] == ["10\xa0%", "∞"]
+    words = KIND.describe(study)
+    assert "ends at −1.1 (−1.2 to −1) nats an entry after 4 epochs (mean, and range over 2 of 3 seeds)" in words
+    assert "b: 0.3 (0.3 to 0.3, 1 of 3 seeds) from that" in words
+
+
 def test_where_no_run_gained_anything_none_reached_it():
     """The warm start is the best of all: its bound would be the target, and reached by every run at once."""
     study = dict(learnt(f"{name}_0", gradient=name, final=-2.5, bounds=(-2.0, -2.2)) for name in ("a", "b"))

@@ -13,7 +13,6 @@ from slds_core.report.figures.canvas import (
     QUIET,
     WIDTH,
     footnote,
-    listed,
     logarithmic,
     look,
     number,
@@ -82,15 +81,16 @@ def describe(study: Study) -> str:
     if found is None:
         return "No model was learnt by two estimators."
     first = found.runs[found.reference]
-    bounds = [run.bound for run in first]
-    sentences = [
-        f"{found.reference}, {_why(found)}, ends at {_spread(np.array(bounds))} nats an entry after "
-        f"{first[0].epochs} epochs (mean, and range over {len(first)} seeds)."
-    ]
+    bounds = np.array([run.bound for run in first if np.isfinite(run.bound)])
+    count = f"{len(first)}" if bounds.size == len(first) else f"{bounds.size} of {len(first)}"
+    end = f"ends at {_spread(bounds)} nats an entry" if bounds.size else "has no finite bound"
+    over = f" (mean, and range over {count} seeds)" if bounds.size else ""
+    sentences = [f"{found.reference}, {_why(found)}, {end} after {first[0].epochs} epochs{over}."]
     for name in list(found.runs)[1:]:
         learnt, unseen = (found.differences(name, quantity) for quantity in ("bound", "held_out_bound"))
-        text = f"{name}: {_spread(learnt)} from that"
-        text += f", {_spread(unseen)} on sequences held out" if unseen.size else ""
+        runs = len(found.runs[name])
+        text = f"{name}: {_spread(learnt, runs)} from that"
+        text += f", {_spread(unseen, runs)} on sequences held out" if unseen.size else ""
         error = found.error(name)
         if np.isfinite(error):
             text += f"; gradients off by {number(error)}"
@@ -171,10 +171,12 @@ def _errors(axes: Axes, found: Contest, names: list[str]) -> None:
     axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
 
 
-def _spread(values: np.ndarray) -> str:
+def _spread(values: np.ndarray, runs: int | None = None) -> str:
+    """Returns mean and range, and of how many runs they are where it is not of all."""
     if not values.size:
-        return listed([])
-    return f"{number(float(values.mean()))} ({number(float(values.min()))} to {number(float(values.max()))})"
+        return "no known difference"
+    of = "" if runs in (None, values.size) else f", {values.size} of {runs} seeds"
+    return f"{number(float(values.mean()))} ({number(float(values.min()))} to {number(float(values.max()))}{of})"
 
 
 def applies(study: Study) -> bool:

@@ -1,13 +1,15 @@
 """The tables of one model learnt by several estimators: a row an estimator, and a row a run."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 
 from slds_core.report.formats import NOTHING, plain, relative, short
 from slds_core.report.page import Page
-from slds_core.report.tables import Column, Table, text
+from slds_core.report.tables import Cell, Column, Table, text
 from slds_core.report.trainings import Contest, Training, contests, label
 
 
@@ -21,15 +23,22 @@ class EstimatorRow:
     stopped: int
 
     def mean(self, quantity: str) -> float | None:
-        """Returns the mean over seeds of a quantity of its runs."""
-        return _mean(np.array([getattr(run, quantity) for run in self.runs], float))
+        """Returns the mean over seeds of a quantity of those of its runs where it is known."""
+        known = self.known(quantity)
+        return float(known.mean()) if known.size else None
+
+    def known(self, quantity: str) -> np.ndarray:
+        """Returns a quantity of those of its runs where it is known. A gradient's error may be infinite, which is worse than unknown."""
+        values = np.array([getattr(run, quantity) for run in self.runs], float)
+        return values[~np.isnan(values) if quantity == "error" else np.isfinite(values)]
 
     def shift(self, quantity: str) -> str:
-        """Returns mean and range over seeds of the differences from the reference, nothing of the reference itself."""
+        """Returns mean and range over seeds of the known differences from the reference, nothing of the reference itself."""
         found = self.contest.differences(self.estimator, quantity)
         if self.estimator == self.contest.reference or not found.size:
             return ""
-        return f"{short(float(found.mean()))} ({short(float(found.min()))} to {short(float(found.max()))})"
+        spread = f"{short(float(found.mean()))} ({short(float(found.min()))} to {short(float(found.max()))})"
+        return spread + _of(found.size, len(self.runs))
 
     @property
     def target(self) -> str:
@@ -38,6 +47,18 @@ class EstimatorRow:
         there = np.isfinite(found)
         mean = short(float(found[there].mean())) if there.any() else NOTHING
         return f"{mean} ({there.sum()} of {len(found)})"
+
+
+@dataclass(frozen=True)
+class MeanColumn(Column):
+    """A mean over seeds; where it is not known of all runs, its entry says of how many."""
+
+    quantity: str = ""
+
+    def cell(self, row: EstimatorRow) -> Cell:
+        """Returns a row's entry."""
+        cell = super().cell(row)
+        return cell._replace(text=cell.text + _of(row.known(self.quantity).size, len(row.runs)))
 
 
 @dataclass(frozen=True)
@@ -70,9 +91,13 @@ def tables(page: Page) -> list[tuple[Table, Table]]:
     return found
 
 
-def _mean(values: np.ndarray) -> float | None:
-    known = values[np.isfinite(values)]
-    return float(known.mean()) if known.size else None
+def _of(known: int, runs: int) -> str:
+    """Returns of how many runs a number is known, where it is of some and not of all: it could be the luckiest ones'."""
+    return f" ({known} of {runs})" if 0 < known < runs else ""
+
+
+def _mean(title: str, meaning: str, quantity: str, show: Callable[[Any], str], units: str = "") -> Column:
+    return MeanColumn(title, meaning, lambda row: row.mean(quantity), show, units, quantity=quantity)
 
 
 def _known(value: float) -> float | None:
@@ -87,7 +112,7 @@ def _judged(error: float) -> float | None:
 def _share(title: str, meaning: str, quantity: str) -> tuple[Column, Column]:
     """Returns a share of the steps as a column of both tables."""
     return (
-        Column(title, meaning, lambda row: row.mean(quantity), relative),
+        _mean(title, meaning, quantity, relative),
         Column(title, meaning, lambda row: _known(getattr(row.run, quantity)), relative),
     )
 
@@ -109,14 +134,14 @@ ESTIMATORS: list[Column] = [
     text("trained by", "the models' name without the seed", lambda row: row.estimator),
     Column("runs", "seeds", lambda row: len(row.runs)),
     Column("stopped", "trainings that ended in an error; their reasons are below", lambda row: row.stopped),
-    Column("bound", "after the last epoch, inference converged, mean over seeds", lambda row: row.mean("bound"), _BOUND, "nat an entry"),
+    _mean("bound", "after the last epoch, inference converged, mean over seeds", "bound", _BOUND, "nat an entry"),
     text("difference", "of the bound from the reference's at the same seed", lambda row: row.shift("bound"), units="nat an entry"),
-    Column("held out", "bound on sequences held out, mean over seeds", lambda row: row.mean("held_out_bound"), _BOUND, "nat an entry"),
+    _mean("held out", "bound on sequences held out, mean over seeds", "held_out_bound", _BOUND, "nat an entry"),
     text("difference held out", "of that bound, likewise", lambda row: row.shift("held_out_bound"), units="nat an entry"),
-    Column("best on the way", "best bound where it was judged, mean over seeds", lambda row: row.mean("best"), _BOUND, "nat an entry"),
+    _mean("best on the way", "best bound where it was judged, mean over seeds", "best", _BOUND, "nat an entry"),
     text("difference of the best", "likewise", lambda row: row.shift("best"), units="nat an entry"),
-    Column("gradient error", "relative, median over the epochs judged, mean over seeds", lambda row: row.mean("error"), relative),
-    Column("processor time", "of all epochs, compilation apart, mean over seeds", lambda row: row.mean("cpu_seconds"), short, "s"),
+    _mean("gradient error", "relative, median over the epochs judged, mean over seeds", "error", relative),
+    _mean("processor time", "of all epochs, compilation apart, mean over seeds", "cpu_seconds", short, "s"),
     text(
         "to nine tenths",
         "processor time until nine tenths of what the best run at the same seed gained over the warm start, and how many runs got there",
