@@ -2,8 +2,9 @@
 
 import json
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -21,7 +22,8 @@ class Training:
     """One run's last checkpoint. Unknown numbers are NaN."""
 
     model: str
-    estimator: str  # the model's name without its seed
+    estimator: str  # the model's name without its seed, where that is no other's too
+    method: str  # how it was learnt, as ``method`` gives it
     seed: int
     epochs: int
     bound: float  # inference converged, nats an observed entry; so are the next three
@@ -103,7 +105,7 @@ class Contest:
 
 def contests(study: Study) -> list[Contest]:
     """Returns what was learnt by two estimators or more, from the same data and warm starts."""
-    classes: dict[str, dict[tuple[str, int], Training]] = {}
+    classes: dict[str, dict[tuple[str, str, int], Training]] = {}
     for name, found in study.items():
         if found.model is None or "training_final_bound" not in found.model or not found.model.sizes.get("epoch"):
             continue
@@ -111,13 +113,14 @@ def contests(study: Study) -> list[Contest]:
         same = {key: value for key, value in said["parameters"].items() if key not in _MAY_DIFFER}
         run = _training(name, found.model, said["parameters"])
         runs = classes.setdefault(json.dumps([said["plugin"], same], sort_keys=True), {})
-        last = runs.get((run.estimator, run.seed))
+        last = runs.get((run.estimator, run.method, run.seed))
         if last is None or last.epochs < run.epochs:
-            runs[run.estimator, run.seed] = run
+            runs[run.estimator, run.method, run.seed] = run
     found = []
     for runs in classes.values():
-        by_estimator: dict[str, list[Training]] = {run.estimator: [] for run in runs.values()}  # in the study's order
-        for run in sorted(runs.values(), key=lambda run: run.seed):
+        named = _told_apart(list(runs.values()))
+        by_estimator: dict[str, list[Training]] = {run.estimator: [] for run in named}  # in the study's order
+        for run in sorted(named, key=lambda run: run.seed):
             by_estimator[run.estimator].append(run)
         if len(by_estimator) > 1:
             order = sorted(by_estimator, key=lambda name: _rank(_median_error(by_estimator[name])))
@@ -131,6 +134,36 @@ def label(model: str, seed: int) -> str:
         if model.endswith(end) and model != end:
             return model.removesuffix(end)
     return model
+
+
+def method(parameters: dict[str, Any]) -> str:
+    """Returns what makes a training an estimator's, as text: with it, runs differ by their seeds alone."""
+    return json.dumps({key: parameters.get(key) for key in ("gradient", "inference", "start")}, sort_keys=True)
+
+
+def _told_apart(runs: list[Training]) -> list[Training]:
+    """Returns the runs with a name of their own for each estimator: where two have one label, the name of its first model.
+
+    ``t`` with seed 1 and ``t_1``, which another gradient trained with seed 1, are both labelled ``t``.
+    """
+    models: dict[tuple[str, str], list[str]] = {}
+    for run in runs:
+        models.setdefault((run.estimator, run.method), []).append(run.model)
+    labels = [name for name, _ in models]
+    names = {
+        key: key[0] if labels.count(key[0]) == 1 and not _taken(key, models) else _models(own)
+        for key, own in models.items()
+    }
+    return [replace(run, estimator=names[run.estimator, run.method]) for run in runs]
+
+
+def _models(names: list[str]) -> str:
+    return names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"
+
+
+def _taken(key: tuple[str, str], models: dict[tuple[str, str], list[str]]) -> bool:
+    """Returns whether a label is another estimator's model, which may have to go by its own name."""
+    return any(key[0] in own for other, own in models.items() if other != key)
 
 
 def _median_error(runs: list[Training]) -> float:
@@ -161,6 +194,7 @@ def _training(name: str, model: xr.Dataset, parameters: dict) -> Training:
     return Training(
         model=name,
         estimator=label(name, seed),
+        method=method(parameters),
         seed=seed,
         epochs=epochs,
         bound=scalar("final_bound"),

@@ -11,9 +11,9 @@ from matplotlib.figure import Figure
 from slds_core.report.figures.catalogue import TRAININGS
 from slds_core.report.load import ModelResults
 from slds_core.report.render import write_report
-from slds_core.report.sections.contest import ESTIMATORS, RUNS, EstimatorRow, RunRow
+from slds_core.report.sections.contest import ESTIMATORS, RUNS, EstimatorRow, RunRow, _stopped
 from slds_core.report.svg import render_svg
-from slds_core.report.trainings import contests, label
+from slds_core.report.trainings import contests, label, method
 from slds_core.study import store
 
 KIND = TRAININGS["estimators"]
@@ -132,6 +132,33 @@ def test_labels_lose_the_seed_alone():
     assert label("fisher_cg_3", 3) == "fisher_cg"
     assert label("a_epochs_10_seed_3", 3) == "a_epochs_10"
     assert label("unrolled_5", 3) == "unrolled_5"
+
+
+def test_two_estimators_of_one_label_are_told_apart():
+    """``t`` with seed 1 is no run of ``t_1``, which another gradient trained; a name that both could have is neither's."""
+    cases = [
+        ("t", "one_step", 1),
+        ("t_1", "fisher_cg", 1),
+        ("t_2", "fisher_cg", 2),
+        ("u_1", "bicgstab", 1),
+        ("u_2", "bicgstab", 2),
+    ]
+    study = dict(learnt(name, gradient=gradient, final=-1.0, seed=seed) for name, gradient, seed in cases)
+    (found,) = contests(study)
+    assert {name: [run.model for run in runs] for name, runs in found.runs.items()} == {
+        "t": ["t"],
+        "t_1 and 1 more": ["t_1", "t_2"],
+        "u": ["u_1", "u_2"],
+    }
+    stopped = [("t", method({"gradient": "fisher_cg"})), ("u", "of an old configuration")]
+    assert [_stopped(found, name, stopped) for name in found.runs] == [0, 1, 1]
+    (both,) = contests({name: study[name] for name in ("t", "t_1")})
+    assert list(both.runs) == ["t", "t_1"]
+    labelled = dict(
+        learnt(name, gradient=name, final=-1.0, seed=seed) for name, seed in (("t", 1), ("t_1", 1), ("t_1_1", 1))
+    )
+    (three,) = contests(labelled)
+    assert list(three.runs) == ["t", "t_1", "t_1_1"]
 
 
 def test_the_figure_says_what_the_rows_say(study):

@@ -10,7 +10,7 @@ import numpy as np
 from slds_core.report.formats import NOTHING, plain, relative, short
 from slds_core.report.page import Page
 from slds_core.report.tables import Cell, Column, Table, text
-from slds_core.report.trainings import Contest, Training, contests, label
+from slds_core.report.trainings import Contest, Training, contests, label, method
 
 
 @dataclass(frozen=True)
@@ -72,13 +72,15 @@ class RunRow:
 def tables(page: Page) -> list[tuple[Table, Table]]:
     """Returns for each model that two estimators or more have learnt a table of estimators and one of runs."""
     stopped = [
-        label(name, int(setting.parameters.get("seed", 0)))
+        (label(name, int(setting.parameters.get("seed", 0))), method(setting.parameters))
         for name, setting in (page.study.configuration.models.items() if page.study.configuration else ())
         if (absence := page.results[name].absent.get(("model", name))) is not None and absence.state == "failed"
     ]
     found = []
     for number, contest in enumerate(contests(page.results)):
-        rows = [EstimatorRow(contest, name, runs, stopped.count(name)) for name, runs in contest.runs.items()]
+        rows = [
+            EstimatorRow(contest, name, runs, _stopped(contest, name, stopped)) for name, runs in contest.runs.items()
+        ]
         runs = [RunRow(contest, run) for own in contest.runs.values() for run in own]
         end = f"-{number + 1}" if number else ""
         words = f"Estimators by the models that they train; differences from {contest.reference} are seed by seed, mean and range"
@@ -89,6 +91,17 @@ def tables(page: Page) -> list[tuple[Table, Table]]:
             )
         )
     return found
+
+
+def _stopped(contest: Contest, estimator: str, stopped: list[tuple[str, str]]) -> int:
+    """Returns how many of the trainings that stopped, by label and method, are an estimator's.
+
+    Its label tells, and where another estimator has it too, the method.
+    """
+    firsts = {name: runs[0] for name, runs in contest.runs.items()}
+    labels = {name: label(run.model, run.seed) for name, run in firsts.items()}
+    alone = list(labels.values()).count(labels[estimator]) == 1
+    return sum(name == labels[estimator] and (alone or how == firsts[estimator].method) for name, how in stopped)
 
 
 def _of(known: int, runs: int) -> str:
