@@ -144,6 +144,27 @@ def test_words_and_tables_hold_the_numbers():
     assert (first.bound, first.imputation, last.bound) == (-1.0, pytest.approx(0.5), None)
 
 
+@pytest.mark.parametrize("bad", [np.nan, -np.inf])
+def test_a_bound_that_is_not_finite_is_no_bound_left_out(bad):
+    """It is the model's failure; of interpolation there is none by design."""
+    _, model = made()
+    model["training_held_out_bound"].values[0] = bad
+    model["training_held_out_bound_standard_error"].values[0] = np.nan
+    model["training_imputation_log_density"].values[1] = bad
+    results = ModelResults("m", model)
+    cells = [{column.title: column.cell(row).text for column in METHOD_COLUMNS} for row in method_rows(model)]
+    assert [row["held-out bound"] for row in cells] == ["not finite", "−1.5", "–"]
+    assert cells[0]["its standard error"] == "–"
+    assert [row["imputation's log-density"] for row in cells][1:] == ["not finite", "–"]
+    assert "On sequences held out it is not finite; LDS −1.5." in FIGURES["learning"].describe(results)
+    assert [row["method"] for row in FIGURES["learning"].table(results)][-2:] == ["model", "lds"]
+    assert "not finite" in "".join(text.get_text() for text in FIGURES["learning"].draw(results).axes[1].texts)
+    assert render_svg(FIGURES["learning"].draw(results))
+    model["training_held_out_bound"].values[1] = bad
+    assert render_svg(FIGURES["learning"].draw(results))
+    assert FIGURES["learning"].describe(results).endswith("On sequences held out it is not finite; LDS not finite.")
+
+
 def test_sequences_come_back_as_they_went_in():
     parts, model = made(3, 3)
     learnt = learnt_sequences(ModelResults("m", model))
