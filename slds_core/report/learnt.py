@@ -9,6 +9,7 @@ from slds_core.report.load import ModelResults
 
 GIVEN, IMPUTED, FORECAST = 1, 2, 3  # what an entry was asked as; as the stage writes it, which knows JAX
 METHODS = {"model": "this model", "lds": "LDS", "hmm": "HMM", "interpolation": "interpolation"}
+NOT_FINITE = "not finite"
 TASKS = {IMPUTED: "imputation", FORECAST: "forecast"}
 
 
@@ -49,11 +50,16 @@ def methods(model: xr.Dataset) -> list[str]:
 
 
 def held_out_bounds(model: xr.Dataset | None) -> dict[str, float]:
-    """Returns the bound on the sequences held out by method, where there is one."""
+    """Returns the bound on the sequences held out by method, where it has one: not finite where it failed."""
     if model is None or "training_held_out_bound" not in model:
         return {}
     found = zip(methods(model), model["training_held_out_bound"].values, strict=True)
-    return {name: float(value) for name, value in found if np.isfinite(value)}
+    return {name: float(value) for name, value in found if applicable(name, value)}
+
+
+def applicable(method: str, value: float) -> bool:
+    """Returns whether a method was to have a number: one that is not finite is its failure, but for interpolation, which is no density."""
+    return bool(np.isfinite(value)) or method != "interpolation"
 
 
 def learnt_sequences(results: ModelResults) -> list[Learnt]:

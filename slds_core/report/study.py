@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import xarray as xr
+
 from slds_core.report.load import Absence, ModelResults
 from slds_core.study import store
 from slds_core.study.configuration import read_files
@@ -107,17 +109,11 @@ def gather(
             read[path] = store.read_any(path)
         except StudyError as error:
             damaged[_place(path)] = str(error)
-    known = {(dataset.attrs["model"], place(dataset)): dataset.attrs.get("contents_hash") for dataset in read.values()}
+    refused = _refused(read)
     for path, dataset in read.items():
         model = dataset.attrs["model"]
-        # a file that is not there cannot be spoken against
-        others = [
-            source for source, digest in made_from(dataset).items() if known.get((model, source), digest) != digest
-        ]
-        if others:
-            damaged[model, dataset.attrs["slds_kind"], dataset.attrs["setting"]] = (
-                f"{path}: was made from another state of {', '.join(others)}; run it again"
-            )
+        if path in refused:
+            damaged[model, dataset.attrs["slds_kind"], dataset.attrs["setting"]] = refused[path]
             continue
         results.setdefault(model, ModelResults(model)).add(dataset)
         if dataset.attrs["slds_kind"] == "gradient":
@@ -137,6 +133,30 @@ def gather(
             _compare_some(results[model], paths, checked.references)
     sources = {path.name: path.read_text(encoding="utf-8") for path in configuration or ()}
     return Study(results, files, list(_jobs(benchmarks)), checked, sources)
+
+
+def _refused(read: dict[Path, xr.Dataset]) -> dict[Path, str]:
+    """Returns why files cannot be used beside the others: they were made from another state of one, or from one that cannot be used."""
+
+    def own(dataset: xr.Dataset) -> tuple[str, str]:
+        return dataset.attrs["model"], place(dataset)
+
+    known = {own(dataset): dataset.attrs.get("contents_hash") for dataset in read.values()}
+    reasons, spoilt = {}, set()
+    # what others are made from comes first, so that what it is refused for passes on to them
+    for path, dataset in sorted(read.items(), key=lambda item: _ORDER.index(item[1].attrs["slds_kind"])):
+        model = dataset.attrs["model"]
+        sources = made_from(dataset)
+        # a file that is not there cannot be spoken against
+        others = [name for name, digest in sources.items() if known.get((model, name), digest) != digest]
+        passed_on = [name for name in sources if (model, name) in spoilt]
+        if others:
+            reasons[path] = f"{path}: was made from another state of {', '.join(others)}; run it again"
+        elif passed_on:
+            reasons[path] = f"{path}: was made from {', '.join(passed_on)}, which cannot be used; run it again"
+        if path in reasons:
+            spoilt.add(own(dataset))
+    return reasons
 
 
 def _compare_some(found: ModelResults, gradients: list[Path], references: list[str]) -> None:

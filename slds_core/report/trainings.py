@@ -2,8 +2,9 @@
 
 import json
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -21,7 +22,8 @@ class Training:
     """One run's last checkpoint. Unknown numbers are NaN."""
 
     model: str
-    estimator: str  # the model's name without its seed
+    estimator: str  # the model's name without its seed, where that is no other's too
+    method: str  # how it was learnt, as ``method`` gives it
     seed: int
     epochs: int
     bound: float  # inference converged, nats an observed entry; so are the next three
@@ -37,8 +39,8 @@ class Training:
 
     @property
     def error(self) -> float:
-        """The median of its gradients' errors."""
-        found = [error for _, _, error, _ in self.judged if math.isfinite(error)]
+        """The median of its gradients' errors; one that is not finite counts as infinite. NaN where none was judged."""
+        found = [error if math.isfinite(error) else math.inf for _, _, error, _ in self.judged]
         return float(np.median(found)) if found else math.nan
 
     @property
@@ -60,7 +62,10 @@ class Training:
 
 @dataclass(frozen=True)
 class Contest:
-    """All trainings of one model on one data set, by estimator: the first, which others are set beside, has the most accurate gradients."""
+    """All trainings of one model on one data set, by estimator: the first, which others are set beside, has the most accurate gradients.
+
+    Where no accuracy is known, it is the study's first.
+    """
 
     runs: dict[str, list[Training]]
 
@@ -68,6 +73,10 @@ class Contest:
     def reference(self) -> str:
         """The first."""
         return next(iter(self.runs))
+
+    def error(self, estimator: str) -> float:
+        """Returns the median of its runs' gradients' errors: NaN where none was judged, infinite where too many are not finite."""
+        return _median_error(self.runs[estimator])
 
     def difference(self, run: Training, quantity: str) -> float:
         """Returns a run's quantity less that of the reference's run at the same seed; NaN where there is none."""
@@ -80,18 +89,23 @@ class Contest:
         return found[np.isfinite(found)]
 
     def seconds_to_target(self, run: Training) -> float:
-        """Returns the processor time until nine tenths of what the best run at the same seed ever gained; NaN where it never did."""
+        """Returns the processor time until nine tenths of what the best run at the same seed ever gained; NaN where it never did.
+
+        Where no run gained anything there is nothing to reach.
+        """
         rivals = [other for runs in self.runs.values() for other in runs if other.seed == run.seed and other.judged]
         best = max((other.best for other in rivals if math.isfinite(other.best)), default=math.nan)
         if not run.judged or not math.isfinite(best):
             return math.nan
         warm = run.judged[0][3]
+        if best <= warm:
+            return math.nan
         return run.seconds_to(warm + _REACHED * (best - warm))
 
 
 def contests(study: Study) -> list[Contest]:
     """Returns what was learnt by two estimators or more, from the same data and warm starts."""
-    classes: dict[str, dict[tuple[str, int], Training]] = {}
+    classes: dict[str, dict[tuple[str, str, int], Training]] = {}
     for name, found in study.items():
         if found.model is None or "training_final_bound" not in found.model or not found.model.sizes.get("epoch"):
             continue
@@ -99,16 +113,17 @@ def contests(study: Study) -> list[Contest]:
         same = {key: value for key, value in said["parameters"].items() if key not in _MAY_DIFFER}
         run = _training(name, found.model, said["parameters"])
         runs = classes.setdefault(json.dumps([said["plugin"], same], sort_keys=True), {})
-        last = runs.get((run.estimator, run.seed))
+        last = runs.get((run.estimator, run.method, run.seed))
         if last is None or last.epochs < run.epochs:
-            runs[run.estimator, run.seed] = run
+            runs[run.estimator, run.method, run.seed] = run
     found = []
     for runs in classes.values():
-        by_estimator: dict[str, list[Training]] = {}
-        for run in sorted(runs.values(), key=lambda run: run.seed):
-            by_estimator.setdefault(run.estimator, []).append(run)
+        named = _told_apart(list(runs.values()))
+        by_estimator: dict[str, list[Training]] = {run.estimator: [] for run in named}  # in the study's order
+        for run in sorted(named, key=lambda run: run.seed):
+            by_estimator[run.estimator].append(run)
         if len(by_estimator) > 1:
-            order = sorted(by_estimator, key=lambda name: _accuracy(by_estimator[name]))
+            order = sorted(by_estimator, key=lambda name: _rank(_median_error(by_estimator[name])))
             found.append(Contest({name: by_estimator[name] for name in order}))
     return found
 
@@ -121,9 +136,44 @@ def label(model: str, seed: int) -> str:
     return model
 
 
-def _accuracy(runs: list[Training]) -> float:
-    errors = [run.error for run in runs if math.isfinite(run.error)]
-    return float(np.median(errors)) if errors else math.inf
+def method(parameters: dict[str, Any]) -> str:
+    """Returns what makes a training an estimator's, as text: with it, runs differ by their seeds alone."""
+    return json.dumps({key: parameters.get(key) for key in ("gradient", "inference", "start")}, sort_keys=True)
+
+
+def _told_apart(runs: list[Training]) -> list[Training]:
+    """Returns the runs with a name of their own for each estimator: where two have one label, the name of its first model.
+
+    ``t`` with seed 1 and ``t_1``, which another gradient trained with seed 1, are both labelled ``t``.
+    """
+    models: dict[tuple[str, str], list[str]] = {}
+    for run in runs:
+        models.setdefault((run.estimator, run.method), []).append(run.model)
+    labels = [name for name, _ in models]
+    names = {
+        key: key[0] if labels.count(key[0]) == 1 and not _taken(key, models) else _models(own)
+        for key, own in models.items()
+    }
+    return [replace(run, estimator=names[run.estimator, run.method]) for run in runs]
+
+
+def _models(names: list[str]) -> str:
+    return names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"
+
+
+def _taken(key: tuple[str, str], models: dict[tuple[str, str], list[str]]) -> bool:
+    """Returns whether a label is another estimator's model, which may have to go by its own name."""
+    return any(key[0] in own for other, own in models.items() if other != key)
+
+
+def _median_error(runs: list[Training]) -> float:
+    errors = [run.error for run in runs if not math.isnan(run.error)]
+    return float(np.median(errors)) if errors else math.nan
+
+
+def _rank(error: float) -> float:
+    """Returns an error to sort by: what was not judged is no better than what is not finite."""
+    return math.inf if math.isnan(error) else error
 
 
 def _training(name: str, model: xr.Dataset, parameters: dict) -> Training:
@@ -144,6 +194,7 @@ def _training(name: str, model: xr.Dataset, parameters: dict) -> Training:
     return Training(
         model=name,
         estimator=label(name, seed),
+        method=method(parameters),
         seed=seed,
         epochs=epochs,
         bound=scalar("final_bound"),

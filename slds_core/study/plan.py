@@ -41,7 +41,8 @@ def describe(study: Configuration) -> str:
         blocks.append(_table("Gradients", rows))
         blocks.append(f"References: {', '.join(study.references) or 'each gradient in turn'}")
     blocks.append(
-        "Memory is an estimate for the largest model, of the mathematics alone: each job's Python and JAX take some 400 MiB."
+        f"Memory is an estimate for the largest model{_left_out(study)}, of the mathematics alone: "
+        "each job's Python and JAX take some 400 MiB."
     )
     return "\n\n".join(blocks)
 
@@ -68,6 +69,15 @@ def _memory(study: Configuration, setting: Setting) -> str:
         return "memory unknown before the model is built"
     mebibytes = max(needed) / 2**20
     return f"about {mebibytes:.1f} MiB" if mebibytes < 10 else f"about {mebibytes:.0f} MiB"
+
+
+def _left_out(study: Configuration) -> str:
+    """Returns how many models the estimates leave out since their sizes are unknown, where some are known; else nothing."""
+    unknown = [_ask("models", model, "sizes") is None for model in study.models.values()]
+    count = sum(unknown)
+    if not count or all(unknown):
+        return ""
+    return f" of known size ({count} of unknown size {'is' if count == 1 else 'are'} left out)"
 
 
 def _limit(kind: str, setting: Setting) -> str:

@@ -144,6 +144,27 @@ def test_words_and_tables_hold_the_numbers():
     assert (first.bound, first.imputation, last.bound) == (-1.0, pytest.approx(0.5), None)
 
 
+@pytest.mark.parametrize("bad", [np.nan, -np.inf])
+def test_a_bound_that_is_not_finite_is_no_bound_left_out(bad):
+    """It is the model's failure; of interpolation there is none by design."""
+    _, model = made()
+    model["training_held_out_bound"].values[0] = bad
+    model["training_held_out_bound_standard_error"].values[0] = np.nan
+    model["training_imputation_log_density"].values[1] = bad
+    results = ModelResults("m", model)
+    cells = [{column.title: column.cell(row).text for column in METHOD_COLUMNS} for row in method_rows(model)]
+    assert [row["held-out bound"] for row in cells] == ["not finite", "−1.5", "–"]
+    assert cells[0]["its standard error"] == "–"
+    assert [row["imputation's log-density"] for row in cells][1:] == ["not finite", "–"]
+    assert "On sequences held out it is not finite; LDS −1.5." in FIGURES["learning"].describe(results)
+    assert [row["method"] for row in FIGURES["learning"].table(results)][-2:] == ["model", "lds"]
+    assert "not finite" in "".join(text.get_text() for text in FIGURES["learning"].draw(results).axes[1].texts)
+    assert render_svg(FIGURES["learning"].draw(results))
+    model["training_held_out_bound"].values[1] = bad
+    assert render_svg(FIGURES["learning"].draw(results))
+    assert FIGURES["learning"].describe(results).endswith("On sequences held out it is not finite; LDS not finite.")
+
+
 def test_sequences_come_back_as_they_went_in():
     parts, model = made(3, 3)
     learnt = learnt_sequences(ModelResults("m", model))
@@ -165,6 +186,13 @@ def test_the_section_shows_the_last_of_each_training(tmp_path):
     assert "could not be drawn" not in text
     assert "Errors in original units" in text
     assert SECTION.render(Page("t", Study({"a": ModelResults("a")}), Pictures(None, Path(tmp_path)))) is None
+
+
+def test_models_of_different_plugins_are_no_checkpoints_of_one_training(tmp_path):
+    results = {name: ModelResults(name, made()[1]) for name in ("ours", "theirs")}
+    theirs = results["theirs"].model
+    theirs.attrs["settings"] = theirs.attrs["settings"].replace("svae", "own.py:Model")
+    assert last_models(Page("t", Study(results), Pictures(None, Path(tmp_path)))) == ["ours", "theirs"]
 
 
 def test_a_file_with_all_of_it_is_written_and_read(tmp_path):

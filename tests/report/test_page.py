@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 import re
 import shutil
 from dataclasses import replace
@@ -11,7 +12,7 @@ import html5lib
 import pytest
 import yaml
 from markupsafe import Markup, escape
-from small_study import CONFIGURATION, NASTY
+from small_study import CONFIGURATION, MODEL, NASTY
 
 from slds_core.fixed_point import progress
 from slds_core.fixed_point import residual as residual_module
@@ -29,6 +30,7 @@ from slds_core.report.sections.cost import rule_costs
 from slds_core.report.study import Job, gather
 from slds_core.study import store
 from slds_core.study.errors import StudyError
+from slds_core.study.stages.build_model import build_model
 from slds_core.study.stages.infer import infer
 from slds_core.study.stages.residual import residual
 
@@ -141,6 +143,25 @@ def test_a_result_of_another_state_of_its_model_is_a_failed_one(folder, tmp_path
     assert absence.state == "failed"
     assert absence.reason == f"{inference}: was made from another state of model; run it again"
     assert gather([inference]).results["tiny"].inference.keys() == {"newton"}  # nothing to compare with
+
+
+def test_what_follows_from_a_failed_result_is_a_failed_one_too(folder, tmp_path):
+    """The model was built anew: gradients name it, but their comparison and the residuals name no more than what they were made from."""
+    shutil.copytree(folder / "results" / "tiny", tmp_path / "results" / "tiny")
+    tiny = tmp_path / "results" / "tiny"
+    other = {"plugin": "random_slds", "parameters": MODEL["parameters"] | {"seed": 5}}
+    build_model("tiny", other, "float64", tiny / "model.nc")
+    measured = tiny / "residual" / "newton.nc"
+    dataset = store.read(measured, "residual")
+    digest = store.read(tiny / "inference" / "newton.nc", "inference").attrs["contents_hash"]
+    store.write(dataset.assign_attrs(made_from=json.dumps({"inference/newton": digest})), measured, "residual", {})
+    found = gather([tmp_path / "results"]).results["tiny"]
+    assert found.model is not None
+    assert (found.comparison, found.gradient, found.inference, found.residual) == (None, {}, {}, {})
+    reason = found.absent["comparison", "comparison"].reason
+    assert "was made from gradient/fisher_cg, gradient/unrolled, which cannot be used" in reason
+    assert "was made from inference/newton, which" in found.absent["residual", "newton"].reason
+    assert found.absent["gradient", "unrolled"].reason.endswith("another state of model; run it again")
 
 
 def test_a_damaged_file_is_a_failed_result(folder, tmp_path):

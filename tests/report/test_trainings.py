@@ -11,9 +11,9 @@ from matplotlib.figure import Figure
 from slds_core.report.figures.catalogue import TRAININGS
 from slds_core.report.load import ModelResults
 from slds_core.report.render import write_report
-from slds_core.report.sections.contest import ESTIMATORS, RUNS, EstimatorRow, RunRow
+from slds_core.report.sections.contest import ESTIMATORS, RUNS, EstimatorRow, RunRow, _stopped
 from slds_core.report.svg import render_svg
-from slds_core.report.trainings import contests, label
+from slds_core.report.trainings import contests, label, method
 from slds_core.study import store
 
 KIND = TRAININGS["estimators"]
@@ -25,7 +25,8 @@ def learnt(
     """A model's dataset after ``epochs`` epochs of two steps and one second each, judged at every other epoch."""
     judged = np.full(epochs, np.nan)
     judged[: 2 * len(bounds) : 2] = bounds
-    errors = np.where(np.isfinite(judged), error, np.nan)
+    errors = np.full(epochs, np.nan)
+    errors[: 2 * len(bounds) : 2] = error  # one of all judgements, or a list
     series = {"cpu_seconds": np.ones(epochs), "seconds": np.full(epochs, 2.0)}
     series |= {"gradient_error": errors, "converged_bound": judged, "effective_states": np.full(epochs, 1.5)}
     series |= {key: np.zeros(epochs) for key in ("fell_back", "unconverged")}
@@ -89,10 +90,75 @@ def test_time_to_nine_tenths_is_interpolated(study):
     assert found.runs["good"][0].seconds_to(-2.0) == 0
 
 
+def test_a_mean_says_of_how_many_runs_it_is():
+    """Of three seeds of each, two of the second estimator ended without a finite bound, and one of the first."""
+    ends = {"a": (-1.0, -1.2, math.nan), "b": (math.nan, -0.9, -math.inf)}
+    study = dict(
+        learnt(
+            f"{name}_{seed}",
+            gradient=name,
+            final=final,
+            error=math.nan if name == "b" and seed else 0.1,
+            bounds=(-2.0,),
+            seed=seed,
+        )
+        for name, finals in ends.items()
+        for seed, final in enumerate(finals)
+    )
+    (found,) = contests(study)
+    rows = [EstimatorRow(found, name, runs, 0) for name, runs in found.runs.items()]
+    shown = [{column.title: column.cell(row) for column in ESTIMATORS} for row in rows]
+    assert [row["bound"].text for row in shown] == ["−1.1 (2 of 3)", "−0.9 (1 of 3)"]
+    assert shown[1]["bound"].value == -0.9
+    assert shown[1]["difference"].text == "0.3 (0.3 to 0.3) (1 of 3)"
+    assert [row["processor time"].text for row in shown] == ["4", "4"]
+    assert [row["held out"].text for row in shown] == ["–", "–"]
+    assert [row["gradient error"].text for row in shown] == ["10\xa0%", "∞"]
+    words = KIND.describe(study)
+    assert "ends at −1.1 (−1.2 to −1) nats an entry after 4 epochs (mean, and range over 2 of 3 seeds)" in words
+    assert "b: 0.3 (0.3 to 0.3, 1 of 3 seeds) from that" in words
+
+
+def test_where_no_run_gained_anything_none_reached_it():
+    """The warm start is the best of all: its bound would be the target, and reached by every run at once."""
+    study = dict(learnt(f"{name}_0", gradient=name, final=-2.5, bounds=(-2.0, -2.2)) for name in ("a", "b"))
+    (found,) = contests(study)
+    assert all(math.isnan(found.seconds_to_target(run)) for (run,) in found.runs.values())
+    assert EstimatorRow(found, "a", found.runs["a"], 0).target == "– (0 of 1)"
+    assert render_svg(KIND.draw(study))
+
+
 def test_labels_lose_the_seed_alone():
     assert label("fisher_cg_3", 3) == "fisher_cg"
     assert label("a_epochs_10_seed_3", 3) == "a_epochs_10"
     assert label("unrolled_5", 3) == "unrolled_5"
+
+
+def test_two_estimators_of_one_label_are_told_apart():
+    """``t`` with seed 1 is no run of ``t_1``, which another gradient trained; a name that both could have is neither's."""
+    cases = [
+        ("t", "one_step", 1),
+        ("t_1", "fisher_cg", 1),
+        ("t_2", "fisher_cg", 2),
+        ("u_1", "bicgstab", 1),
+        ("u_2", "bicgstab", 2),
+    ]
+    study = dict(learnt(name, gradient=gradient, final=-1.0, seed=seed) for name, gradient, seed in cases)
+    (found,) = contests(study)
+    assert {name: [run.model for run in runs] for name, runs in found.runs.items()} == {
+        "t": ["t"],
+        "t_1 and 1 more": ["t_1", "t_2"],
+        "u": ["u_1", "u_2"],
+    }
+    stopped = [("t", method({"gradient": "fisher_cg"})), ("u", "of an old configuration")]
+    assert [_stopped(found, name, stopped) for name in found.runs] == [0, 1, 1]
+    (both,) = contests({name: study[name] for name in ("t", "t_1")})
+    assert list(both.runs) == ["t", "t_1"]
+    labelled = dict(
+        learnt(name, gradient=name, final=-1.0, seed=seed) for name, seed in (("t", 1), ("t_1", 1), ("t_1_1", 1))
+    )
+    (three,) = contests(labelled)
+    assert list(three.runs) == ["t", "t_1", "t_1_1"]
 
 
 def test_the_figure_says_what_the_rows_say(study):
@@ -100,7 +166,7 @@ def test_the_figure_says_what_the_rows_say(study):
     assert isinstance(KIND.draw(study), Figure)
     words = KIND.describe(study)
     assert words.startswith(
-        "good, whose gradients are the most accurate, ends at −1.05 (−1.1 to −1) nats an entry after 4 epochs"
+        "good, whose gradients are the most accurate of those judged, ends at −1.05 (−1.1 to −1) nats an entry after 4 epochs"
     )
     assert (
         "one_step: −0.3 (−0.4 to −0.2) from that, −0.15 (−0.2 to −0.1) on sequences held out; gradients off by 0.1."
@@ -121,6 +187,41 @@ def test_runs_without_numbers_are_drawn_and_said():
     rows = [EstimatorRow(found, name, runs, 0) for name, runs in found.runs.items()]
     assert [column.cell(rows[1]).text for column in ESTIMATORS][3:6] == ["–", "", "–"]
     assert RUNS[3].cell(RunRow(found, found.runs["b"][0])).text == "–"
+
+
+def test_nothing_is_called_accurate_that_was_not_judged():
+    """As by default: no gradient's error is known, and the study's first, which has no run at the lowest seed, is set beside others."""
+    own = [("first_1", "one_step", 1), ("second_0", "fisher_cg", 0), ("second_1", "fisher_cg", 1)]
+    study = dict(learnt(name, gradient=gradient, final=-1.0, seed=seed) for name, gradient, seed in own)
+    words = KIND.describe(study)
+    assert words.startswith(
+        "first, the first in the study, which others are set beside since the gradients' accuracy was not judged, ends at −1 "
+    )
+    assert "most accurate" not in words
+    study |= [learnt("judged_1", gradient="bicgstab", final=-1.2, bounds=(-2.0,), seed=1)]
+    assert KIND.describe(study).startswith(
+        "judged, whose gradients are the most accurate of those judged, ends at −1.2 "
+    )
+
+
+def test_an_error_that_is_not_finite_counts_against_its_run():
+    runs = [("lucky", [math.nan, 1e-12]), ("sound", [1e-9, 1e-9]), ("unjudged", [])]
+    study = dict(
+        learnt(f"{name}_0", gradient=name, final=-1.0, error=errors, bounds=(-2.0, -1.5)[: len(errors)])
+        for name, errors in runs
+    )
+    (found,) = contests(study)
+    assert list(found.runs) == ["sound", "lucky", "unjudged"]
+    assert [found.runs[name][0].error for name in found.runs] == [1e-9, math.inf, pytest.approx(math.nan, nan_ok=True)]
+    column = next(column for column in RUNS if column.title == "gradient error")
+    assert [column.cell(RunRow(found, run)).text for (run,) in found.runs.values()] == ["1.0×10⁻⁹", "∞", "–"]
+    assert "lucky: 0 (0 to 0) from that; its gradients' errors are not finite. unjudged: 0 (0 to 0) from that." in (
+        KIND.describe(study)
+    )
+    assert render_svg(KIND.draw(study))
+    alone = {name: results for name, results in study.items() if name != "sound_0"}
+    assert "set beside since no gradients' error is finite" in KIND.describe(alone)
+    assert render_svg(KIND.draw(alone))
 
 
 CONFIGURATION = """

@@ -13,7 +13,6 @@ from slds_core.report.figures.canvas import (
     QUIET,
     WIDTH,
     footnote,
-    listed,
     logarithmic,
     look,
     number,
@@ -32,8 +31,8 @@ _ROWS = 12  # estimators; more are in the table
 def estimators(study: Study) -> Figure | None:
     """Returns the bounds and times of all trainings of one model, a dot each, and their gradients' errors by epoch; None below two.
 
-    Bounds are set beside those of the most accurate gradients at the same seed. Of several models the one learnt by most estimators
-    is drawn.
+    Bounds are set beside those of the most accurate gradients at the same seed, where none was judged of the study's first. Of several
+    models the one learnt by most estimators is drawn.
     """
     found = _largest(study)
     if found is None:
@@ -82,17 +81,22 @@ def describe(study: Study) -> str:
     if found is None:
         return "No model was learnt by two estimators."
     first = found.runs[found.reference]
-    bounds = [run.bound for run in first]
-    sentences = [
-        f"{found.reference}, whose gradients are the most accurate, ends at {_spread(np.array(bounds))} nats an entry after "
-        f"{first[0].epochs} epochs (mean, and range over {len(first)} seeds)."
-    ]
-    for name, runs in list(found.runs.items())[1:]:
+    bounds = np.array([run.bound for run in first if np.isfinite(run.bound)])
+    count = f"{len(first)}" if bounds.size == len(first) else f"{bounds.size} of {len(first)}"
+    end = f"ends at {_spread(bounds)} nats an entry" if bounds.size else "has no finite bound"
+    over = f" (mean, and range over {count} seeds)" if bounds.size else ""
+    sentences = [f"{found.reference}, {_why(found)}, {end} after {first[0].epochs} epochs{over}."]
+    for name in list(found.runs)[1:]:
         learnt, unseen = (found.differences(name, quantity) for quantity in ("bound", "held_out_bound"))
-        text = f"{name}: {_spread(learnt)} from that"
-        text += f", {_spread(unseen)} on sequences held out" if unseen.size else ""
-        error = np.median([run.error for run in runs])
-        sentences.append(f"{text}; gradients off by {number(float(error))}." if np.isfinite(error) else f"{text}.")
+        runs = len(found.runs[name])
+        text = f"{name}: {_spread(learnt, runs)} from that"
+        text += f", {_spread(unseen, runs)} on sequences held out" if unseen.size else ""
+        error = found.error(name)
+        if np.isfinite(error):
+            text += f"; gradients off by {number(error)}"
+        elif np.isinf(error):
+            text += "; its gradients' errors are not finite"
+        sentences.append(f"{text}.")
     return " ".join(sentences)
 
 
@@ -121,6 +125,15 @@ def table(study: Study) -> list[dict[str, Any]]:
         for name, runs in found.runs.items()
         for run in runs
     ]
+
+
+def _why(found: Contest) -> str:
+    """Returns why others are set beside the reference."""
+    errors = [found.error(name) for name in found.runs]
+    if np.isfinite(errors[0]):
+        return f"whose gradients are the most accurate{' of those judged' * bool(np.isnan(errors).any())}"
+    judged = "no gradients' error is finite" if np.isinf(errors).any() else "the gradients' accuracy was not judged"
+    return f"the first in the study, which others are set beside since {judged}"
 
 
 def _largest(study: Study) -> Contest | None:
@@ -158,10 +171,12 @@ def _errors(axes: Axes, found: Contest, names: list[str]) -> None:
     axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
 
 
-def _spread(values: np.ndarray) -> str:
+def _spread(values: np.ndarray, runs: int | None = None) -> str:
+    """Returns mean and range, and of how many runs they are where it is not of all."""
     if not values.size:
-        return listed([])
-    return f"{number(float(values.mean()))} ({number(float(values.min()))} to {number(float(values.max()))})"
+        return "no known difference"
+    of = "" if runs in (None, values.size) else f", {values.size} of {runs} seeds"
+    return f"{number(float(values.mean()))} ({number(float(values.min()))} to {number(float(values.max()))}{of})"
 
 
 def applies(study: Study) -> bool:

@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from slds_core.report.figures.canvas import COLOURS, INK, QUIET, WIDTH, footnote, number, panel, styled
-from slds_core.report.learnt import METHODS, held_out_bounds
+from slds_core.report.learnt import METHODS, NOT_FINITE, held_out_bounds
 from slds_core.report.load import ModelResults
 
 TITLE = "Bound along training, and on what was held out"
@@ -34,6 +34,18 @@ def learning(results: ModelResults) -> Figure:
         axes = panel(figure, left + width + gap + 0.75, 0.42, right - 0.75, 1.5)
         for row, (name, value) in enumerate(held_out.items()):
             colour = COLOURS[0] if name == "model" else QUIET
+            if not np.isfinite(value):
+                axes.text(
+                    0.5,
+                    row,
+                    NOT_FINITE,
+                    transform=axes.get_yaxis_transform(),
+                    ha="center",
+                    va="center",
+                    fontsize=8,
+                    color=INK,
+                )
+                continue
             axes.plot(value, row, "o", color=colour, clip_on=False)
             axes.annotate(
                 number(value), (value, row), (0, 6), textcoords="offset points", ha="center", fontsize=8, color=INK
@@ -62,10 +74,14 @@ def describe(results: ModelResults) -> str:
     text = f"After {len(bound)} epochs the bound is {number(last)} nats an observed entry"
     text += f", from {number(float(bound[0]))} at the warm start." if len(bound) else "."
     if held_out:
-        others = [f"{METHODS.get(name, name)} {number(value)}" for name, value in held_out.items() if name != "model"]
-        text += f" On sequences held out it is {number(held_out['model'])}"
+        others = [f"{METHODS.get(name, name)} {_said(value)}" for name, value in held_out.items() if name != "model"]
+        text += f" On sequences held out it is {_said(held_out['model'])}"
         text += f"; {', '.join(others)}." if others else "."
     return text
+
+
+def _said(value: float) -> str:
+    return number(value) if np.isfinite(value) else NOT_FINITE
 
 
 def table(results: ModelResults) -> list[dict[str, Any]]:

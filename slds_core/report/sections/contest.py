@@ -1,14 +1,16 @@
 """The tables of one model learnt by several estimators: a row an estimator, and a row a run."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 
 from slds_core.report.formats import NOTHING, plain, relative, short
 from slds_core.report.page import Page
-from slds_core.report.tables import Column, Table, text
-from slds_core.report.trainings import Contest, Training, contests, label
+from slds_core.report.tables import Cell, Column, Table, text
+from slds_core.report.trainings import Contest, Training, contests, label, method
 
 
 @dataclass(frozen=True)
@@ -21,15 +23,22 @@ class EstimatorRow:
     stopped: int
 
     def mean(self, quantity: str) -> float | None:
-        """Returns the mean over seeds of a quantity of its runs."""
-        return _mean(np.array([getattr(run, quantity) for run in self.runs], float))
+        """Returns the mean over seeds of a quantity of those of its runs where it is known."""
+        known = self.known(quantity)
+        return float(known.mean()) if known.size else None
+
+    def known(self, quantity: str) -> np.ndarray:
+        """Returns a quantity of those of its runs where it is known. A gradient's error may be infinite, which is worse than unknown."""
+        values = np.array([getattr(run, quantity) for run in self.runs], float)
+        return values[~np.isnan(values) if quantity == "error" else np.isfinite(values)]
 
     def shift(self, quantity: str) -> str:
-        """Returns mean and range over seeds of the differences from the reference, nothing of the reference itself."""
+        """Returns mean and range over seeds of the known differences from the reference, nothing of the reference itself."""
         found = self.contest.differences(self.estimator, quantity)
         if self.estimator == self.contest.reference or not found.size:
             return ""
-        return f"{short(float(found.mean()))} ({short(float(found.min()))} to {short(float(found.max()))})"
+        spread = f"{short(float(found.mean()))} ({short(float(found.min()))} to {short(float(found.max()))})"
+        return spread + _of(found.size, len(self.runs))
 
     @property
     def target(self) -> str:
@@ -38,6 +47,18 @@ class EstimatorRow:
         there = np.isfinite(found)
         mean = short(float(found[there].mean())) if there.any() else NOTHING
         return f"{mean} ({there.sum()} of {len(found)})"
+
+
+@dataclass(frozen=True)
+class MeanColumn(Column):
+    """A mean over seeds; where it is not known of all runs, its entry says of how many."""
+
+    quantity: str = ""
+
+    def cell(self, row: EstimatorRow) -> Cell:
+        """Returns a row's entry."""
+        cell = super().cell(row)
+        return cell._replace(text=cell.text + _of(row.known(self.quantity).size, len(row.runs)))
 
 
 @dataclass(frozen=True)
@@ -51,13 +72,15 @@ class RunRow:
 def tables(page: Page) -> list[tuple[Table, Table]]:
     """Returns for each model that two estimators or more have learnt a table of estimators and one of runs."""
     stopped = [
-        label(name, int(setting.parameters.get("seed", 0)))
+        (label(name, int(setting.parameters.get("seed", 0))), method(setting.parameters))
         for name, setting in (page.study.configuration.models.items() if page.study.configuration else ())
         if (absence := page.results[name].absent.get(("model", name))) is not None and absence.state == "failed"
     ]
     found = []
     for number, contest in enumerate(contests(page.results)):
-        rows = [EstimatorRow(contest, name, runs, stopped.count(name)) for name, runs in contest.runs.items()]
+        rows = [
+            EstimatorRow(contest, name, runs, _stopped(contest, name, stopped)) for name, runs in contest.runs.items()
+        ]
         runs = [RunRow(contest, run) for own in contest.runs.values() for run in own]
         end = f"-{number + 1}" if number else ""
         words = f"Estimators by the models that they train; differences from {contest.reference} are seed by seed, mean and range"
@@ -70,19 +93,39 @@ def tables(page: Page) -> list[tuple[Table, Table]]:
     return found
 
 
-def _mean(values: np.ndarray) -> float | None:
-    known = values[np.isfinite(values)]
-    return float(known.mean()) if known.size else None
+def _stopped(contest: Contest, estimator: str, stopped: list[tuple[str, str]]) -> int:
+    """Returns how many of the trainings that stopped, by label and method, are an estimator's.
+
+    Its label tells, and where another estimator has it too, the method.
+    """
+    firsts = {name: runs[0] for name, runs in contest.runs.items()}
+    labels = {name: label(run.model, run.seed) for name, run in firsts.items()}
+    alone = list(labels.values()).count(labels[estimator]) == 1
+    return sum(name == labels[estimator] and (alone or how == firsts[estimator].method) for name, how in stopped)
+
+
+def _of(known: int, runs: int) -> str:
+    """Returns of how many runs a number is known, where it is of some and not of all: it could be the luckiest ones'."""
+    return f" ({known} of {runs})" if 0 < known < runs else ""
+
+
+def _mean(title: str, meaning: str, quantity: str, show: Callable[[Any], str], units: str = "") -> Column:
+    return MeanColumn(title, meaning, lambda row: row.mean(quantity), show, units, quantity=quantity)
 
 
 def _known(value: float) -> float | None:
     return value if np.isfinite(value) else None
 
 
+def _judged(error: float) -> float | None:
+    """Returns an error that may be infinite, which is worse than unknown."""
+    return None if np.isnan(error) else error
+
+
 def _share(title: str, meaning: str, quantity: str) -> tuple[Column, Column]:
     """Returns a share of the steps as a column of both tables."""
     return (
-        Column(title, meaning, lambda row: row.mean(quantity), relative),
+        _mean(title, meaning, quantity, relative),
         Column(title, meaning, lambda row: _known(getattr(row.run, quantity)), relative),
     )
 
@@ -104,14 +147,14 @@ ESTIMATORS: list[Column] = [
     text("trained by", "the models' name without the seed", lambda row: row.estimator),
     Column("runs", "seeds", lambda row: len(row.runs)),
     Column("stopped", "trainings that ended in an error; their reasons are below", lambda row: row.stopped),
-    Column("bound", "after the last epoch, inference converged, mean over seeds", lambda row: row.mean("bound"), _BOUND, "nat an entry"),
+    _mean("bound", "after the last epoch, inference converged, mean over seeds", "bound", _BOUND, "nat an entry"),
     text("difference", "of the bound from the reference's at the same seed", lambda row: row.shift("bound"), units="nat an entry"),
-    Column("held out", "bound on sequences held out, mean over seeds", lambda row: row.mean("held_out_bound"), _BOUND, "nat an entry"),
+    _mean("held out", "bound on sequences held out, mean over seeds", "held_out_bound", _BOUND, "nat an entry"),
     text("difference held out", "of that bound, likewise", lambda row: row.shift("held_out_bound"), units="nat an entry"),
-    Column("best on the way", "best bound where it was judged, mean over seeds", lambda row: row.mean("best"), _BOUND, "nat an entry"),
+    _mean("best on the way", "best bound where it was judged, mean over seeds", "best", _BOUND, "nat an entry"),
     text("difference of the best", "likewise", lambda row: row.shift("best"), units="nat an entry"),
-    Column("gradient error", "relative, median over the epochs judged, mean over seeds", lambda row: row.mean("error"), relative),
-    Column("processor time", "of all epochs, compilation apart, mean over seeds", lambda row: row.mean("cpu_seconds"), short, "s"),
+    _mean("gradient error", "relative, median over the epochs judged, mean over seeds", "error", relative),
+    _mean("processor time", "of all epochs, compilation apart, mean over seeds", "cpu_seconds", short, "s"),
     text(
         "to nine tenths",
         "processor time until nine tenths of what the best run at the same seed gained over the warm start, and how many runs got there",
@@ -135,7 +178,7 @@ RUNS: list[Column] = [
     ),
     Column("best on the way", "best bound where it was judged", lambda row: _known(row.run.best), _BOUND, "nat an entry"),
     Column("held out", "bound on sequences held out", lambda row: _known(row.run.held_out_bound), _BOUND, "nat an entry"),
-    Column("gradient error", "relative, median over the epochs judged", lambda row: _known(row.run.error), relative),
+    Column("gradient error", "relative, median over the epochs judged", lambda row: _judged(row.run.error), relative),
     Column("states used", "exponential of the entropy of the states' use", lambda row: _known(row.run.effective_states), short),
     Column("time", "of all epochs, compilation apart", lambda row: row.run.seconds, short, "s"),
     Column("processor time", "likewise", lambda row: row.run.cpu_seconds, short, "s"),

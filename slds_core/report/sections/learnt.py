@@ -9,7 +9,7 @@ import xarray as xr
 from markupsafe import Markup
 
 from slds_core.report.formats import short
-from slds_core.report.learnt import METHODS, TASKS, held_out_bounds, methods
+from slds_core.report.learnt import METHODS, NOT_FINITE, TASKS, applicable, held_out_bounds, methods
 from slds_core.report.load import settings
 from slds_core.report.page import Page, Section
 from slds_core.report.tables import Column, Table, text
@@ -43,10 +43,11 @@ def last_models(page: Page) -> list[str]:
     found: dict[str, tuple[int, str]] = {}
     for name, results in page.results.items():
         if results.model is not None and "training_data" in results.model:
-            parameters = dict(settings(results.model)["parameters"])
+            said = settings(results.model)
+            parameters = dict(said["parameters"])
             epochs = int(results.model.sizes.get("epoch", 0))
             parameters.pop("epochs", None)
-            key = json.dumps(parameters, sort_keys=True)
+            key = json.dumps([said["plugin"], parameters], sort_keys=True)
             found[key] = max(found.get(key, (epochs, name)), (epochs, name), key=lambda own: own[0])
     return [name for _, name in found.values()]
 
@@ -58,9 +59,9 @@ def method_rows(model: xr.Dataset) -> list[MethodRow]:
         MethodRow(
             METHODS.get(name, name),
             bounds.get(name),
-            _at(model, "training_held_out_bound_standard_error", number) or None,
+            _standard_error(model, number),
             *(
-                _at(model, f"training_{task}_{what}", number)
+                _of_method(model, f"training_{task}_{what}", number)
                 for task in TASKS.values()
                 for what in ("scaled_error", "log_density")
             ),
@@ -80,12 +81,25 @@ def channel_rows(model: xr.Dataset) -> Iterator[ChannelRow]:
             yield ChannelRow(task, str(name), str(model["training_channel_units"].values[number]), each)
 
 
-def _at(model: xr.Dataset, name: str, number: int) -> float | None:
-    return _finite(model[name].values[number]) if name in model else None
+def _of_method(model: xr.Dataset, name: str, number: int) -> float | None:
+    """Returns a method's number, which may not be finite; None where it was to have none."""
+    if name not in model:
+        return None
+    value = float(model[name].values[number])
+    return value if applicable(methods(model)[number], value) else None
+
+
+def _standard_error(model: xr.Dataset, number: int) -> float | None:
+    name = "training_held_out_bound_standard_error"
+    return _finite(model[name].values[number]) or None if name in model else None
 
 
 def _finite(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None
+
+
+def _number(value: float | None) -> str:
+    return short(value) if value is None or np.isfinite(value) else NOT_FINITE
 
 
 METHOD_COLUMNS: list[Column] = [
@@ -94,7 +108,7 @@ METHOD_COLUMNS: list[Column] = [
         "held-out bound",
         "on the log-likelihood of sequences held out, standardised; of the HMM the log-likelihood itself",
         lambda row: row.bound,
-        short,
+        _number,
         "nat an entry",
     ),
     Column(
@@ -108,21 +122,21 @@ METHOD_COLUMNS: list[Column] = [
         "imputation",
         "root mean square error, each entry divided by its channel's scale",
         lambda row: row.imputation,
-        short,
+        _number,
     ),
     Column(
         "imputation's log-density",
         "mean log-density of imputed entries, standardised",
         lambda row: row.imputation_density,
-        short,
+        _number,
         "nat",
     ),
-    Column("forecast", "root mean square error, likewise", lambda row: row.forecast, short),
+    Column("forecast", "root mean square error, likewise", lambda row: row.forecast, _number),
     Column(
         "forecast's log-density",
         "mean log-density of forecast entries, standardised",
         lambda row: row.forecast_density,
-        short,
+        _number,
         "nat",
     ),
 ]
