@@ -79,7 +79,7 @@ def one_step_table(study: Study) -> list[Row]:
             "relative_error": _error(found, setting),
         }
         for name, found in study.items()
-        for setting in _settings(found, "one_step")[:1]
+        for setting in [s for s in _settings(found, "one_step") if s != _judge(found)][:1]
         if np.isfinite(rate := _rate(found, setting)) and 0 < rate < 1 and np.isfinite(_error(found, setting))
     ]
 
@@ -299,11 +299,18 @@ def _settings(found: ModelResults, plugin: str) -> list[str]:
     return [name for name, d in found.gradient.items() if settings(d).get("plugin") == plugin and name in compared]
 
 
+def _judge(found: ModelResults) -> str:
+    """Returns the setting that the others are judged by."""
+    assert found.comparison is not None
+    return str(found.comparison["reference"].values[0])
+
+
 def _error(found: ModelResults, setting: str) -> float:
-    comparison = found.comparison
-    assert comparison is not None
-    reference = comparison["reference"].values[0]
-    return float(comparison["relative_l2"].sel(estimator=setting, reference=reference, group=ALL))
+    """Returns a setting's error against the judge; NaN for the judge, whose zero says nothing of how good it is."""
+    if setting == _judge(found):
+        return np.nan
+    assert found.comparison is not None
+    return float(found.comparison["relative_l2"].sel(estimator=setting, reference=_judge(found), group=ALL))
 
 
 def _rate(found: ModelResults, setting: str) -> float:
