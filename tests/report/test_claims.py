@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from matplotlib.text import Text
 from test_figures_degenerate import comparison, gradient, residual
 
 from slds_core.report.figures.catalogue import CLAIMS
@@ -26,6 +27,11 @@ def one_step(name, errors, judge):
     )
 
 
+def words_of(figure):
+    """Returns all words of a figure, without line breaks."""
+    return " ".join(text.get_text().replace("\n", " ") for text in figure.findobj(Text))
+
+
 def test_one_step_is_not_judged_by_itself():
     kind, itself = CLAIMS["one_step"], {"one_step": 0.0, "direct": 0.3}
     study = {name: one_step(name, itself, "one_step") for name in ("m1", "m2")}
@@ -48,3 +54,63 @@ def test_a_curve_does_not_end_in_its_judge(claim, plugin):
     few = {"m": lengths(plugin, {1: 0.5, 10: 0.2, 100: 0.0}, references=(f"{plugin}_100",))}
     assert not kind.applies(few)
     assert np.isfinite([row["relative_error"] for row in kind.table(study)]).all()
+
+
+def test_growth_that_does_not_end_is_not_said_to_fall():
+    kind = CLAIMS["unrolling"]
+    words = kind.describe({"m": lengths("unrolled", {1: 0.1, 3: 0.5, 10: 3.0, 30: 9.0})})
+    assert "before it falls" not in words
+    assert "It grows, and has not fallen again by the most sweeps, at m (to 9 at 30)." in words
+    words = kind.describe({"m": lengths("unrolled", {1: 0.1, 3: 0.5, 10: 3.0, 30: 0.2})})
+    assert "It grows before it falls at m (to 3 at 10)." in words
+    assert "has not fallen" not in words
+    assert "grows" not in kind.describe({"m": lengths("unrolled", {1: 0.5, 3: 0.2, 10: 0.1})})
+
+
+@pytest.mark.parametrize(("claim", "plugin"), [("unrolling", "unrolled"), ("neumann", "truncated")])
+def test_what_is_not_finite_is_named(claim, plugin):
+    kind, study = CLAIMS[claim], {"m": lengths(plugin, {1: 0.5, 2: np.nan, 3: 0.2, 10: 0.1, 30: np.inf})}
+    assert f"not drawn: m's {plugin}_2 (not a number) and m's {plugin}_30 (infinite)." in kind.describe(study)
+    assert "Not drawn: 2 without a finite error" in words_of(kind.draw(study))
+    errors = [row["relative_error"] for row in kind.table(study)]
+    np.testing.assert_equal(errors, [0.5, np.nan, 0.2, 0.1, np.inf])
+    # of a model without a curve too, beside one that has one
+    study["n"] = lengths(plugin, {1: 0.5, 3: np.inf, 10: np.inf}, name="n")
+    assert f"n's {plugin}_10 (infinite)" in kind.describe(study)
+    assert [row["model"] for row in kind.table(study)] == ["m"] * 5 + ["n"] * 3
+    assert not kind.applies({"n": study["n"]})
+    assert kind.draw({"n": study["n"]}) is None
+
+
+def test_a_curve_is_of_one_inference_and_one_set_of_parameters():
+    kind, counts = CLAIMS["neumann"], (1, 10, 100)
+    chosen = {f"{at}_{n}": gradient(plugin="truncated", at=at, sweeps=n) for at in ("five", "newton") for n in counts}
+    errors = {name: (0.5 if name.startswith("five") else 0.1) / k for k, name in enumerate(chosen, 1)}
+    rates = {"five": residual((0.5,)), "newton": residual((0.9,))}
+    study = {
+        "m": ModelResults(
+            "m", residual=rates, gradient=chosen, comparison=comparison(errors | {"direct": 0.0}),
+        )
+    }  # fmt: skip
+    assert [(row["at"], row["sweeps"]) for row in kind.table(study)] == [(a, n) for a in rates for n in counts]
+    assert [row["contraction_rate"] for row in kind.table(study)] == [0.5] * 3 + [0.9] * 3
+    words = kind.describe(study)
+    assert "m at five falls by" in words
+    assert "m at newton falls by" in words
+    assert "m at newton" in words_of(kind.draw(study))
+    # too few of each are no curve, though together they are enough
+    few = {name: found for name, found in chosen.items() if not name.endswith("_100")}
+    assert not kind.applies({"m": ModelResults("m", gradient=few, comparison=comparison(errors | {"direct": 0.0}))})
+
+
+def test_curves_of_one_model_are_told_apart_by_their_parameters():
+    chosen = {
+        f"u{n}_{d}": gradient(plugin="unrolled", at=None, sweeps=n, damping=d, seed=1)
+        for d in (0.5, 1)
+        for n in (1, 3, 9)
+    }
+    errors = {name: 1 / k for k, name in enumerate(chosen, 1)} | {"direct": 0.0}
+    study = {"m": ModelResults("m", gradient=chosen, comparison=comparison(errors))}
+    words = CLAIMS["unrolling"].describe(study)
+    assert "m with damping 0.5 from 1 to 0.333; m with damping 1 from 0.25 to 0.167." in words
+    assert len(CLAIMS["memory"].table(study)) == 6
