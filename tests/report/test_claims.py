@@ -5,7 +5,7 @@ import pytest
 from matplotlib.text import Text
 from test_figures_degenerate import comparison, gradient, residual
 
-from slds_core.report.figures.catalogue import CLAIMS
+from slds_core.report.figures.catalogue import CLAIMS, FIGURES
 from slds_core.report.load import ModelResults
 
 
@@ -114,3 +114,16 @@ def test_curves_of_one_model_are_told_apart_by_their_parameters():
     words = CLAIMS["unrolling"].describe(study)
     assert "m with damping 0.5 from 1 to 0.333; m with damping 1 from 0.25 to 0.167." in words
     assert len(CLAIMS["memory"].table(study)) == 6
+
+
+def test_estimators_without_a_finite_error_are_counted_and_named():
+    kind, errors = FIGURES["gradient_errors"], {"direct": 0.0, "a": np.nan, "b": 1e-9, "c": np.inf}
+    words = kind.describe(ModelResults("m", comparison=comparison(errors)))
+    assert "1 of 3 estimators are within 10⁻⁶ (b)." in words
+    assert "Without a finite error: a (not a number) and c (infinite). Of the others, the worst is b" in words
+    words = kind.describe(ModelResults("m", comparison=comparison({"direct": 0.0, "b": 1e-9})))
+    assert "1 of 1 estimators are within 10⁻⁶ (b). The worst is b" in words
+    assert "finite" not in words
+    found = comparison({"direct": 0.0, "b": 1e-9})
+    found["relative_l2"].loc[{"estimator": "b", "group": "initial"}] = np.inf
+    assert "The largest finite error of a single group is" in kind.describe(ModelResults("m", comparison=found))
