@@ -127,3 +127,19 @@ def test_estimators_without_a_finite_error_are_counted_and_named():
     found = comparison({"direct": 0.0, "b": 1e-9})
     found["relative_l2"].loc[{"estimator": "b", "group": "initial"}] = np.inf
     assert "The largest finite error of a single group is" in kind.describe(ModelResults("m", comparison=found))
+
+
+def test_a_certificate_of_an_infinite_error_does_not_hold():
+    kind, bounds = FIGURES["certificates"], {"a": 0.1, "b": 0.1, "c": 0.1}
+    errors = {"direct": 0.0, "a": np.inf, "b": 0.01, "c": np.nan}
+    results = ModelResults("m", comparison=comparison(errors, certificates=bounds))
+    words = kind.describe(results)
+    assert words.startswith("1 of 2 certificates hold. Broken: a (error infinite, bound 0.1).")
+    assert "Of unknown error, and so not counted: c." in words
+    assert {row["estimator"]: row["holds"] for row in kind.table(results)} == {"a": False, "b": True, "c": None}
+    assert "broken, of infinite error: a; 1 of unknown error" in words_of(kind.draw(results))
+    # alone, it is no reason to show nothing
+    results = ModelResults("m", comparison=comparison({"direct": 0.0, "a": np.inf}, certificates=bounds))
+    assert kind.applies(results)
+    assert kind.describe(results) == "0 of 1 certificates hold. Broken: a (error infinite, bound 0.1)."
+    assert "no estimator with a finite one has a finite error" in words_of(kind.draw(results))
