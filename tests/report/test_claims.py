@@ -143,3 +143,19 @@ def test_a_certificate_of_an_infinite_error_does_not_hold():
     assert kind.applies(results)
     assert kind.describe(results) == "0 of 1 certificates hold. Broken: a (error infinite, bound 0.1)."
     assert "no estimator with a finite one has a finite error" in words_of(kind.draw(results))
+
+
+@pytest.mark.parametrize(
+    ("largest", "meaning"),
+    [
+        (0.0, "not above 0: one sweep forgets where it started"),
+        (-1e-17, "not above 0: one sweep forgets where it started"),
+        (0.5, "every 4 sweeps gain a decimal digit"),
+        (1.0, "at least 1: sweeps would leave this state"),
+        (np.inf, None),
+    ],
+)
+def test_what_the_largest_eigenvalue_means(largest, meaning):
+    words = FIGURES["spectrum"].describe(ModelResults("m", residual={"some": residual((largest, -1.0))}))
+    assert (meaning or "No setting has a finite eigenvalue.") in words
+    assert ("no strict maximum" in words) == (largest == 1)
