@@ -95,18 +95,26 @@ def one_step_error(study: Study) -> Figure | None:
 
 
 def one_step_table(study: Study) -> list[Row]:
-    """Returns a row for each model."""
+    """Returns a row for each model that can be drawn: ``0 < ρ < 1`` and the error is finite."""
     return [
         {
             "model": name,
             "setting": setting,
             "contraction_rate": rate,
             "rho_over_one_minus_rho": rate / (1 - rate),
-            "relative_error": _error(found, setting),
+            "relative_error": error,
         }
+        for name, setting, rate, error in _one_steps(study)
+        if 0 < rate < 1 and np.isfinite(error)
+    ]
+
+
+def _one_steps(study: Study) -> list[tuple[str, str, float, float]]:
+    """Returns each model's first one-step setting that is not the judge, with ρ and the error."""
+    return [
+        (name, setting, _rate(found, setting), _error(found, setting))
         for name, found in study.items()
         for setting in [s for s in _settings(found, "one_step") if s != _judge(found)][:1]
-        if np.isfinite(rate := _rate(found, setting)) and 0 < rate < 1 and np.isfinite(_error(found, setting))
     ]
 
 
@@ -119,9 +127,16 @@ def one_step_words(study: Study) -> str:
         f"{r['model']} {number(float(r['relative_error']))} at ρ = {rate(float(r['contraction_rate']))}"
         for _, r in ratios[:6]
     ]
-    return (
+    text = (
         f"Error of the one-step gradient against ρ/(1−ρ), a point for each model (Bolte, Pauwels and Vaiter 2023): "
         f"{below} of {len(rows)} models are below the line. {'; '.join(parts)}."
+    )
+    drawn = {r["model"] for r in rows}
+    lost = [
+        f"{name} (error {number(e)}, ρ = {rate(rho)})" for name, _, rho, e in _one_steps(study) if name not in drawn
+    ]
+    return _joined(
+        text, f"Not drawn, without a finite error or with ρ not between 0 and 1: {listed(lost, 6)}." if lost else ""
     )
 
 

@@ -159,3 +159,14 @@ def test_what_the_largest_eigenvalue_means(largest, meaning):
     words = FIGURES["spectrum"].describe(ModelResults("m", residual={"some": residual((largest, -1.0))}))
     assert (meaning or "No setting has a finite eigenvalue.") in words
     assert ("no strict maximum" in words) == (largest == 1)
+
+
+def test_models_that_one_step_cannot_be_drawn_of_are_named():
+    kind = CLAIMS["one_step"]
+    study = {name: one_step(name, {"direct": 0.0, "one_step": 0.2}, "direct") for name in ("m1", "m2", "m4")}
+    assert "Not drawn" not in kind.describe(study)
+    study["m3"] = one_step("m3", {"direct": 0.0, "one_step": np.inf}, "direct")
+    study["m4"].residual["some"] = residual((1.0,))
+    words = kind.describe(study)
+    assert "2 of 2 models are below the line." in words
+    assert words.endswith("m4 (error 0.2, ρ = 1.0000) and m3 (error infinite, ρ = 0.9000).")
