@@ -1,7 +1,8 @@
 """Figures across models and settings: what the literature claims, on this study's own problems."""
 
+import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -33,12 +34,37 @@ _LEAST = 3  # settings for a curve
 
 
 @dataclass(frozen=True)
-class _Curve:
+class _Point:
+    setting: str
+    sweeps: int
+    value: float
+
+
+@dataclass(frozen=True)
+class _Series:
+    """Settings of one model that differ in their sweeps alone, the fewest first."""
+
+    name: str  # the model's, and what tells its series apart
     model: str
+    at: str  # inference at whose result they differentiate; empty where they start where inference does
+    points: list[_Point]  # unknown and infinite ones too
+    rate: float  # λ where they differentiate; NaN where unknown
+    level: float  # what to compare with
+
+    @property
+    def finite(self) -> list[_Point]:
+        return [p for p in self.points if np.isfinite(p.value)]
+
+
+@dataclass(frozen=True)
+class _Curve:
+    """What can be drawn of a series."""
+
+    name: str
     x: np.ndarray
     y: np.ndarray
-    rate: float  # λ where the settings differentiate; NaN where unknown
-    level: float = np.nan  # what to compare with
+    rate: float
+    level: float
 
 
 @styled
@@ -69,18 +95,26 @@ def one_step_error(study: Study) -> Figure | None:
 
 
 def one_step_table(study: Study) -> list[Row]:
-    """Returns a row for each model."""
+    """Returns a row for each model that can be drawn: ``0 < ρ < 1`` and the error is finite."""
     return [
         {
             "model": name,
             "setting": setting,
             "contraction_rate": rate,
             "rho_over_one_minus_rho": rate / (1 - rate),
-            "relative_error": _error(found, setting),
+            "relative_error": error,
         }
+        for name, setting, rate, error in _one_steps(study)
+        if 0 < rate < 1 and np.isfinite(error)
+    ]
+
+
+def _one_steps(study: Study) -> list[tuple[str, str, float, float]]:
+    """Returns each model's first one-step setting that is not the judge, with ρ and the error."""
+    return [
+        (name, setting, _rate(found, setting), _error(found, setting))
         for name, found in study.items()
-        for setting in _settings(found, "one_step")[:1]
-        if np.isfinite(rate := _rate(found, setting)) and 0 < rate < 1 and np.isfinite(_error(found, setting))
+        for setting in [s for s in _settings(found, "one_step") if s != _judge(found)][:1]
     ]
 
 
@@ -93,9 +127,16 @@ def one_step_words(study: Study) -> str:
         f"{r['model']} {number(float(r['relative_error']))} at ρ = {rate(float(r['contraction_rate']))}"
         for _, r in ratios[:6]
     ]
-    return (
+    text = (
         f"Error of the one-step gradient against ρ/(1−ρ), a point for each model (Bolte, Pauwels and Vaiter 2023): "
         f"{below} of {len(rows)} models are below the line. {'; '.join(parts)}."
+    )
+    drawn = {r["model"] for r in rows}
+    lost = [
+        f"{name} (error {number(e)}, ρ = {rate(rho)})" for name, _, rho, e in _one_steps(study) if name not in drawn
+    ]
+    return _joined(
+        text, f"Not drawn, without a finite error or with ρ not between 0 and 1: {listed(lost, 6)}." if lost else ""
     )
 
 
@@ -121,7 +162,9 @@ def neumann_decay(study: Study) -> Figure | None:
     _draw(axes, curves, expected)
     axes.set(xlabel="sweeps differentiated (1)", ylabel="relative error (1)")
     axes.set_title("Truncated series: error by length", pad=8)
-    footnote(figure, f"Dashed: from the first point as ρᵏ. {_floor_note(curves)}")
+    footnote(
+        figure, _joined("Dashed: from the first point as ρᵏ.", _floor_note(curves), _lost_note(study, "truncated"))
+    )
     return figure
 
 
@@ -133,12 +176,13 @@ def neumann_words(study: Study) -> str:
         if good.size and c.y[0] > 0:
             last = good[-1]
             seen = (c.y[last] / c.y[0]) ** (1 / (c.x[last] - c.x[0]))
-            parts.append(f"{c.model} falls by {number(float(seen), 3)} a sweep (ρ = {rate(c.rate)})")
+            parts.append(f"{c.name} falls by {number(float(seen), 3)} a sweep (ρ = {rate(c.rate)})")
         else:
-            parts.append(f"{c.model} ends at {number(float(c.y[-1]))}")
-    return (
+            parts.append(f"{c.name} ends at {number(float(c.y[-1]))}")
+    text = (
         f"Error of the truncated Neumann series against its length, beside lines that fall as ρᵏ: {'; '.join(parts)}."
     )
+    return _joined(text, _lost(study, "truncated"))
 
 
 @styled
@@ -152,20 +196,28 @@ def unrolling(study: Study) -> Figure | None:
     _draw(axes, curves, lambda curve: None, joined=True)
     axes.set(xlabel="sweeps unrolled (1)", ylabel="relative error (1)")
     axes.set_title("Unrolled from a cold start: error by sweeps", pad=8)
-    footnote(figure, _floor_note(curves))
+    footnote(figure, _joined(_floor_note(curves), _lost_note(study, "unrolled")))
     return figure
 
 
 def unrolling_words(study: Study) -> str:
-    """Returns what the figure shows, and for whom the error grew first."""
+    """Returns what the figure shows, for whom the error grew first, and for whom it did not fall again."""
     curves = _curves(study, "unrolled", _error)
-    grew = [c for c in curves if c.y.max() > 1.05 * c.y[0]]
-    parts = [f"{c.model} from {number(float(c.y[0]))} to {number(float(c.y[-1]))}" for c in curves[:6]]
+    parts = [f"{c.name} from {number(float(c.y[0]))} to {number(float(c.y[-1]))}" for c in curves[:6]]
     text = f"Error of the unrolled gradient against the sweeps unrolled (Scieur et al. 2022): {'; '.join(parts)}."
-    if grew:
-        peaks = [f"{c.model} (to {number(float(c.y.max()))} at {int(c.x[c.y.argmax()])})" for c in grew]
-        text += f" It grows before it falls at {listed(peaks)}."
-    return text
+    grew = [c for c in curves if c.y.max() > 1.05 * c.y[0]]
+    fell = [c for c in grew if c.y[-1] < c.y.max()]
+    stayed = [c for c in grew if c.y[-1] == c.y.max()]
+    return _joined(
+        text,
+        f"It grows before it falls at {_peaks(fell)}." if fell else "",
+        f"It grows, and has not fallen again by the most sweeps, at {_peaks(stayed)}." if stayed else "",
+        _lost(study, "unrolled"),
+    )
+
+
+def _peaks(curves: list[_Curve]) -> str:
+    return listed(f"{c.name} (to {number(float(c.y.max()))} at {int(c.x[c.y.argmax()])})" for c in curves)
 
 
 @styled
@@ -197,7 +249,7 @@ def memory_words(study: Study) -> str:
     for c in _curves(study, "unrolled", _mebibytes)[:6]:
         tail = f", implicit {number(c.level)} MiB" if np.isfinite(c.level) else ""
         parts.append(
-            f"{c.model} from {number(float(c.y[0]))} MiB at {int(c.x[0])} to {number(float(c.y[-1]))} MiB at {int(c.x[-1])}{tail}"
+            f"{c.name} from {number(float(c.y[0]))} MiB at {int(c.x[0])} to {number(float(c.y[-1]))} MiB at {int(c.x[-1])}{tail}"
         )
     return (
         "Temporary memory of the compiled gradient against the sweeps unrolled (Bendekgey, Hope and Sudderth 2023): "
@@ -206,14 +258,23 @@ def memory_words(study: Study) -> str:
 
 
 def curve_table(plugin: str, value: Callable[[ModelResults, str], float], column: str) -> Callable[[Study], list[Row]]:
-    """Returns the function that gives a curve's data, a row for each model and number of sweeps."""
+    """Returns the function that gives the data of a plugin's curves, a row for each setting; none where nothing is drawn."""
 
     def table(study: Study) -> list[Row]:
+        if not _curves(study, plugin, value):
+            return []
         return [
-            {"model": c.model, "sweeps": int(x), column: float(y), "contraction_rate": c.rate}
-            | ({"implicit_memory_MiB": c.level} if column.endswith("MiB") else {})
-            for c in _curves(study, plugin, value)
-            for x, y in zip(c.x, c.y, strict=True)
+            {
+                "model": s.model,
+                "setting": p.setting,
+                "at": s.at,
+                "sweeps": p.sweeps,
+                column: p.value,
+                "contraction_rate": s.rate,
+            }
+            | ({"implicit_memory_MiB": s.level} if column.endswith("MiB") else {})
+            for s in _series(study, plugin, value)
+            for p in s.points
         ]
 
     return table
@@ -241,22 +302,19 @@ def _draw(axes, curves: list[_Curve], beside: Callable[[_Curve], None], *, joine
         axes.plot(curve.x, y, marker, color=colour, linestyle="-" if joined else "", linewidth=1.3, zorder=3)
         if k < _MODELS:
             at = _apart(curve, curves) if joined else -1
-            labels.append(Label(float(curve.x[at]), float(y[at]), curve.model, colour, marker))
+            labels.append(Label(float(curve.x[at]), float(y[at]), curve.name, colour, marker))
             lines.append((curve.x, y))
     left = label_points(axes, labels, lines)
-    more = [Label(0, 0, f"{len(curves) - _MODELS} more models", QUIET, ".")] if len(curves) > _MODELS else []
+    more = [Label(0, 0, f"{len(curves) - _MODELS} more curves", QUIET, ".")] if len(curves) > _MODELS else []
     legend(axes, left + more, loc="best")
 
 
 def _together(curves: list[_Curve]) -> list[_Curve]:
-    """Returns the curves, models whose numbers are all the same as one."""
+    """Returns the curves, those whose numbers are all the same as one."""
     kept: dict[tuple[float, ...], list[_Curve]] = {}
     for curve in curves:
         kept.setdefault((*curve.x, *curve.y), []).append(curve)
-    return [
-        _Curve(listed((c.model for c in same), 5), same[0].x, same[0].y, same[0].rate, same[0].level)
-        for same in kept.values()
-    ]
+    return [replace(same[0], name=listed((c.name for c in same), 5)) for same in kept.values()]
 
 
 def _apart(curve: _Curve, curves: list[_Curve]) -> int:
@@ -276,19 +334,80 @@ def _floor_note(curves: list[_Curve]) -> str:
     return "Errors of zero are drawn at 10⁻¹⁶." if any((c.y < FLOOR).any() for c in curves) else ""
 
 
+def _joined(*sentences: str) -> str:
+    return " ".join(sentence for sentence in sentences if sentence)
+
+
+def _lost(study: Study, plugin: str) -> str:
+    """Returns the sentence on errors that cannot be drawn; empty if there are none."""
+    named = [f"{model}'s {p.setting} ({number(p.value)})" for model, p in _not_finite(study, plugin)]
+    return f"Without a finite error, and so not drawn: {listed(named, 6)}." if named else ""
+
+
+def _lost_note(study: Study, plugin: str) -> str:
+    """Returns the same in few words: a figure has room for two lines."""
+    count = len(_not_finite(study, plugin))
+    return f"Not drawn: {count} without a finite error; the text names them." if count else ""
+
+
+def _not_finite(study: Study, plugin: str) -> list[tuple[str, _Point]]:
+    return [(s.model, p) for s in _series(study, plugin, _error) for p in s.points if not np.isfinite(p.value)]
+
+
 def _curves(study: Study, plugin: str, value: Callable[[ModelResults, str], float]) -> list[_Curve]:
+    """Returns a curve for each series with enough finite points."""
     curves = []
-    for name, found in study.items():
-        chosen = [s for s in _settings(found, plugin) if "sweeps" in settings(found.gradient[s]).get("parameters", {})]
-        points = sorted((int(settings(found.gradient[s])["parameters"]["sweeps"]), value(found, s)) for s in chosen)
-        points = [(x, y) for x, y in points if np.isfinite(y)]
-        if len({x for x, _ in points}) < _LEAST:
-            continue
-        x, y = np.array(points, dtype=float).T
-        implicit = _settings(found, "fisher_cg")[:1]
-        level = _mebibytes(found, implicit[0]) if implicit else np.nan
-        curves.append(_Curve(name, x, y, _rate(found, chosen[0]), level))
+    for s in _series(study, plugin, value):
+        if len({p.sweeps for p in s.finite}) >= _LEAST:
+            x, y = np.array([(p.sweeps, p.value) for p in s.finite], dtype=float).T
+            curves.append(_Curve(s.name, x, y, s.rate, s.level))
     return curves
+
+
+def _series(study: Study, plugin: str, value: Callable[[ModelResults, str], float]) -> list[_Series]:
+    """Returns the series of a plugin's settings that are long enough for a curve, model by model."""
+    return [series for name, found in study.items() for series in _series_of(name, found, plugin, value)]
+
+
+def _series_of(
+    name: str, found: ModelResults, plugin: str, value: Callable[[ModelResults, str], float]
+) -> list[_Series]:
+    # lines between settings that differ in more than their sweeps would show no effect of the sweeps
+    alike: dict[tuple[str, str], list[str]] = {}
+    for setting in _settings(found, plugin):
+        if "sweeps" in _parameters(found, setting) and not (value is _error and setting == _judge(found)):
+            others = {k: v for k, v in _parameters(found, setting).items() if k != "sweeps"}
+            alike.setdefault((_at(found, setting), json.dumps(others, sort_keys=True)), []).append(setting)
+    points = {
+        key: sorted(
+            (_Point(s, int(_parameters(found, s)["sweeps"]), value(found, s)) for s in chosen), key=lambda p: p.sweeps
+        )
+        for key, chosen in alike.items()
+    }
+    long = {key: own for key, own in points.items() if len({p.sweeps for p in own}) >= _LEAST}
+    implicit = _settings(found, "fisher_cg")[:1]
+    level = _mebibytes(found, implicit[0]) if implicit else np.nan
+    return [
+        _Series(label, name, key[0], own, _rate(found, own[0].setting), level)
+        for label, (key, own) in zip(_labels(name, list(long)), long.items(), strict=True)
+    ]
+
+
+def _labels(model: str, keys: list[tuple[str, str]]) -> list[str]:
+    """Returns a name for each series of a model: the model's, with the inference and the parameters that tell them apart."""
+    parameters = [json.loads(others) for _, others in keys]
+    several = len({at for at, _ in keys}) > 1
+    differ = [
+        k
+        for k in sorted({k for own in parameters for k in own})
+        if any(own.get(k) != parameters[0].get(k) for own in parameters)
+    ]
+    return [
+        model
+        + (f" at {at or 'no inference'}" if several else "")
+        + (f" with {', '.join(f'{k} {own.get(k)}' for k in differ)}" if differ else "")
+        for (at, _), own in zip(keys, parameters, strict=True)
+    ]
 
 
 def _settings(found: ModelResults, plugin: str) -> list[str]:
@@ -299,15 +418,31 @@ def _settings(found: ModelResults, plugin: str) -> list[str]:
     return [name for name, d in found.gradient.items() if settings(d).get("plugin") == plugin and name in compared]
 
 
+def _judge(found: ModelResults) -> str:
+    """Returns the setting that the others are judged by."""
+    assert found.comparison is not None
+    return str(found.comparison["reference"].values[0])
+
+
 def _error(found: ModelResults, setting: str) -> float:
-    comparison = found.comparison
-    assert comparison is not None
-    reference = comparison["reference"].values[0]
-    return float(comparison["relative_l2"].sel(estimator=setting, reference=reference, group=ALL))
+    """Returns a setting's error against the judge; NaN for the judge, whose zero says nothing of how good it is."""
+    if setting == _judge(found):
+        return np.nan
+    assert found.comparison is not None
+    return float(found.comparison["relative_l2"].sel(estimator=setting, reference=_judge(found), group=ALL))
+
+
+def _at(found: ModelResults, setting: str) -> str:
+    """Returns the inference at whose result a setting differentiates; empty where it starts where inference does."""
+    return settings(found.gradient[setting]).get("at") or ""
+
+
+def _parameters(found: ModelResults, setting: str) -> dict[str, Any]:
+    return settings(found.gradient[setting]).get("parameters", {})
 
 
 def _rate(found: ModelResults, setting: str) -> float:
-    residual: xr.Dataset | None = found.residual.get(settings(found.gradient[setting]).get("at", ""))
+    residual: xr.Dataset | None = found.residual.get(_at(found, setting))
     known = residual is not None and "eigenvalue" in residual and residual["eigenvalue"].size
     return float(residual["eigenvalue"][0]) if known and residual is not None else np.nan
 

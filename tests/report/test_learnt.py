@@ -9,6 +9,8 @@ import matplotlib
 import numpy as np
 import pytest
 import xarray as xr
+from matplotlib.image import AxesImage
+from matplotlib.text import Text
 
 from slds_core.data import Interval, series
 from slds_core.evaluation.prediction import Prediction, from_interpolation
@@ -201,3 +203,14 @@ def test_a_file_with_all_of_it_is_written_and_read(tmp_path):
     found = load_results([tmp_path / "model.nc"])["m"]
     assert judged_sequences(found)[0].name == "s3"
     assert learnt_sequences(found)[0].labels[:2] == ["1990", "1991"]
+
+
+def test_an_image_says_the_limits_of_its_colours():
+    results = ModelResults("m", made(*CASES["an image"])[1])
+    drawn = FIGURES["predictions"].draw(results)
+    low, high = np.nanpercentile(judged_sequences(results)[0].values, [1, 99])
+    words = " ".join(text.get_text().replace("\n", " ") for text in drawn.findobj(Text))
+    assert f"Colours: from {number(low)} to {number(high)}, the truth's 1st to 99th percentile" in words
+    assert {image.get_clim() for image in drawn.findobj(AxesImage)} == {(low, high)}
+    curves = FIGURES["predictions"].draw(ModelResults("m", made()[1]))
+    assert "Colours" not in " ".join(text.get_text() for text in curves.findobj(Text))

@@ -31,8 +31,10 @@ _WIDTH = 4.9
 def certificates(results: ModelResults) -> Figure:
     """Returns the certified error against the true one for each estimator that has a certificate (log scales)."""
     found, without, infinite = _sorted(results)
+    beyond, unknown = _undrawn(results)
     if not found:
-        return note("Certificates: no estimator has a finite one.", width=_WIDTH)
+        words = "Certificates: no estimator with a finite one has a finite error."
+        return note(words if beyond or unknown else "Certificates: no estimator has a finite one.", width=_WIDTH)
     figure = Figure(figsize=(_WIDTH, 4.55))
     axes = panel(figure, 0.78, 0.34, 3.85, 3.45)
     errors = [max(e.error, FLOOR) for e in found]
@@ -62,22 +64,29 @@ def certificates(results: ModelResults) -> Figure:
     )
     axes.set_title("A certificate holds above the line", pad=8)
     more = [f"{len(found) - _NAMED} more in grey"] if len(found) > _NAMED else []
+    more += [f"broken, of infinite error: {plain(listed((e.name for e in beyond), 3))}"] if beyond else []
+    more += [f"{len(unknown)} of unknown error"] if unknown else []
     more += [f"infinite: {plain(listed(infinite, 3))}"] if infinite else []
     more += [f"{len(without)} estimators have none"] if without else []
-    footnote(figure, "; ".join(more).capitalize() if not infinite else "; ".join(more))
+    text = "; ".join(more)
+    footnote(figure, text if infinite or beyond else text.capitalize())  # a name keeps its letters
     return figure
 
 
 def describe(results: ModelResults) -> str:
     """Returns what the figure shows: how many certificates hold, and how much larger than the error they are."""
     found, without, infinite = _sorted(results)
-    if not found:
+    beyond, unknown = _undrawn(results)
+    if not (found or beyond or unknown):
         return f"No estimator has a finite certificate; {len(without)} have none."
-    broken = [e for e in found if e.error > e.certificate]
+    broken = beyond + [e for e in found if e.error > e.certificate]
     slack = [e.certificate / e.error for e in found if e.error > 0]
-    text = f"{len(found) - len(broken)} of {len(found)} certificates hold."
+    count = len(found) + len(beyond)
+    text = f"{count - len(broken)} of {count} certificates hold."
     if broken:
-        text += f" Broken: {', '.join(f'{e.name} (error {number(e.error)}, bound {number(e.certificate)})' for e in broken[:3])}."
+        named = (f"{e.name} (error {number(e.error)}, bound {number(e.certificate)})" for e in broken)
+        text += f" Broken: {listed(named)}."
+    text += f" Of unknown error, and so not counted: {listed(e.name for e in unknown)}." if unknown else ""
     if slack:
         tight = min(found, key=lambda e: e.certificate)
         text += (
@@ -97,20 +106,26 @@ def table(results: ModelResults) -> list[dict[str, Any]]:
             "reference": reference(results),
             "true_relative_error": e.error,
             "certified_relative_error": e.certificate,
-            "holds": None if np.isnan(e.certificate) else bool(e.error <= e.certificate),
+            "holds": None if np.isnan(e.certificate) or np.isnan(e.error) else bool(e.error <= e.certificate),
         }
         for e in (estimates(results) if compared(results) else [])
     ]
 
 
 def applies(results: ModelResults) -> bool:
-    """Returns whether any estimator has a finite certificate."""
-    return compared(results) and bool(_sorted(results)[0])
+    """Returns whether any estimator has a finite certificate that holds or is broken."""
+    return compared(results) and bool(_sorted(results)[0] or _undrawn(results)[0])
 
 
 def _sorted(results: ModelResults) -> tuple[list[Estimate], list[str], list[str]]:
-    """Returns the estimators with a finite certificate, the names of those without, and of those with an infinite one."""
+    """Returns the estimators with finite certificate and error, the names of those without one, and of those with an infinite one."""
     every = estimates(results)
     finite = [e for e in every if np.isfinite(e.certificate) and np.isfinite(e.error)]
     without = [e.name for e in every if np.isnan(e.certificate)]
     return sorted(finite, key=lambda e: e.error), without, [e.name for e in every if np.isinf(e.certificate)]
+
+
+def _undrawn(results: ModelResults) -> tuple[list[Estimate], list[Estimate]]:
+    """Returns the estimators with a finite certificate whose error is infinite, and those whose error is unknown."""
+    finite = [e for e in estimates(results) if np.isfinite(e.certificate)]
+    return [e for e in finite if np.isinf(e.error)], [e for e in finite if np.isnan(e.error)]

@@ -89,11 +89,12 @@ def describe(results: ModelResults) -> str:
     if not total:
         return f"No estimator but the reference {reference(results)} has a finite error."
     good = [n for e, n in total if e < 1e-6]
-    text = f"Against {reference(results)}: {len(good)} of {len(total)} estimators are within 10⁻⁶"
+    every = [(float(r["relative_l2"]), str(r["estimator"])) for r in rows if r["group"] == ALL]
+    lost = [f"{n} ({number(e)})" for e, n in every if not np.isfinite(e)]
+    text = f"Against {reference(results)}: {len(good)} of {len(every)} estimators are within 10⁻⁶"
     text += f" ({listed(good, 5)})" if good else ""
-    text += (
-        f". The worst is {total[-1][1]} with {number(total[-1][0])}, the best {total[0][1]} with {number(total[0][0])}."
-    )
+    text += f". Without a finite error: {listed(lost, 5)}. Of the others, the worst" if lost else ". The worst"
+    text += f" is {total[-1][1]} with {number(total[-1][0])}, the best {total[0][1]} with {number(total[0][0])}."
     single = [
         (float(r["relative_l2"]), str(r["group"]), str(r["estimator"]))
         for r in rows
@@ -101,7 +102,10 @@ def describe(results: ModelResults) -> str:
     ]
     if single:
         worst = max(single)
-        text += f" The largest error of a single group is {number(worst[0])}, in {worst[1]} by {worst[2]}."
+        # a group's error is infinite where its reference is zero, though the error of all together is finite
+        every_finite = all(np.isfinite(float(r["relative_l2"])) for r in rows)
+        largest = "largest error" if every_finite else "largest finite error"
+        text += f" The {largest} of a single group is {number(worst[0])}, in {worst[1]} by {worst[2]}."
     return text
 
 

@@ -133,11 +133,11 @@ def _curves(found: Judged, names: list[str], window: tuple[int, int], note: str)
 
 
 def _images(found: Judged, names: list[str], window: tuple[int, int], note: str) -> Figure:
-    """Draws channels over time as an image for the truth and for each method, on one scale."""
+    """Draws channels over time as an image for the truth and for each method, on one scale, which the note says."""
     shown = {"truth": found.values} | {METHODS.get(name, name): own for name, own in found.mean.items()}
     row = min(max(0.075 * len(names), 0.55), 1.6)
     figure = Figure(figsize=(WIDTH, 0.2 + len(shown) * (row + 0.12) + 0.8))
-    low, high = np.nanpercentile(found.values, [1, 99])
+    low, high = np.nanpercentile(found.values, [1, 99])  # single outliers would leave all else one colour
     limits = {"vmin": low, "vmax": high}
     for k, (name, values) in enumerate(shown.items()):
         axes = panel(figure, _LEFT, 0.2 + k * (row + 0.12), WIDTH - _LEFT - 0.35, row)
@@ -151,7 +151,8 @@ def _images(found: Judged, names: list[str], window: tuple[int, int], note: str)
         axes.tick_params(labelbottom=k == len(shown) - 1)
         if k == len(shown) - 1:
             name_steps(axes, found.labels, *window)
-    footnote(figure, note)
+    scale = f"Colours: from {number(low)} to {number(high)}, the truth's 1st to 99th percentile; what is beyond is drawn as these."
+    footnote(figure, f"{note} {scale}")
     return figure
 
 

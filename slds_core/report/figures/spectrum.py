@@ -62,14 +62,20 @@ def describe(results: ModelResults) -> str:
     sentences = []
     for found in [s for s in _spectra(results) if np.isfinite(s.values[0])][:3]:
         largest = float(found.values[0])
-        if 0 < largest < 1:
-            sweeps = np.log(10) / -np.log(largest)
-            meaning = f"every {number(float(np.ceil(sweeps)))} sweeps gain a decimal digit"
-        else:
-            meaning = "at least 1: sweeps would leave this state, it is no strict maximum"
+        meaning = _meaning(largest)
         follow = f", the next {rate(float(found.values[1]))}" if len(found.values) > 1 else ""
         sentences.append(f"The largest eigenvalue λ is {rate(largest)} at {listed(found.names)} ({meaning}){follow}.")
     return " ".join(sentences) or "No setting has a finite eigenvalue."
+
+
+def _meaning(largest: float) -> str:
+    """Returns what the largest eigenvalue says of the sweeps."""
+    if largest >= 1:
+        return "at least 1: sweeps would leave this state, it is no strict maximum"
+    if largest <= 0:  # of one state, or without coupling: nothing is left to repeat
+        return "not above 0: one sweep forgets where it started"
+    sweeps = np.log(10) / -np.log(largest)
+    return f"every {number(float(np.ceil(sweeps)))} sweeps gain a decimal digit"
 
 
 def table(results: ModelResults) -> list[dict[str, Any]]:
