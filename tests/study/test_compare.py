@@ -2,12 +2,14 @@
 
 import json
 
+import numpy as np
 import pytest
+import xarray as xr
 
 from slds_core.study import store
 from slds_core.study.contents import made_from
 from slds_core.study.stages.build_model import build_model
-from slds_core.study.stages.compare import compare
+from slds_core.study.stages.compare import _evidence, compare
 from slds_core.study.stages.gradient import gradient
 from slds_core.study.verdicts import Evidence, verdict
 
@@ -120,8 +122,11 @@ def test_witnesses_that_disagree(folder):
 
 def test_certificates_are_relative_to_the_witness():
     """As errors are: a short estimate's certificate would hold by being divided by little."""
-    found = Evidence("solved", error=0.9, certificate=0.5, resolution=0.0, precision="float64")
-    assert (found.within_certificate, verdict(found).name) == (0, "wrong")
+    attributes = {"status": "solved", "precision": "float64"}
+    short = xr.Dataset({"gradient_a": ("a", [0.1]), "certificate": 0.5}, attrs=attributes)
+    witness = xr.Dataset({"gradient_a": ("a", [1.0])}, attrs=attributes)
+    found = _evidence(short, 0.9, witness, {"a": np.array([0.1])})
+    assert (found.certificate, found.within_certificate, verdict(found).name) == (0.5, 0, "wrong")
 
 
 @pytest.mark.parametrize(
