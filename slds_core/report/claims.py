@@ -1,14 +1,23 @@
 """Figures across models and settings: what the literature claims, on this study's own problems."""
 
-import json
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import xarray as xr
 from matplotlib.figure import Figure
 
+from slds_core.report.curves import (
+    Curve,
+    compared_settings,
+    curves_of,
+    error_of,
+    judge,
+    mebibytes_of,
+    not_finite,
+    rate_at,
+    series_of,
+)
 from slds_core.report.figures.canvas import (
     INK,
     QUIET,
@@ -21,50 +30,15 @@ from slds_core.report.figures.canvas import (
     rate,
     styled,
 )
-from slds_core.report.figures.compared import ALL, FLOOR
+from slds_core.report.figures.compared import FLOOR
 from slds_core.report.figures.labels import Label, label_points, legend
-from slds_core.report.load import ModelResults, settings
+from slds_core.report.load import ModelResults
 
 Study = dict[str, ModelResults]
 Row = dict[str, Any]
 
 _WIDTH = 5.6
 _MODELS = 6  # lines with names; more are grey
-_LEAST = 3  # settings for a curve
-
-
-@dataclass(frozen=True)
-class _Point:
-    setting: str
-    sweeps: int
-    value: float
-
-
-@dataclass(frozen=True)
-class _Series:
-    """Settings of one model that differ in their sweeps alone, the fewest first."""
-
-    name: str  # the model's, and what tells its series apart
-    model: str
-    at: str  # inference at whose result they differentiate; empty where they start where inference does
-    points: list[_Point]  # unknown and infinite ones too
-    rate: float  # λ where they differentiate; NaN where unknown
-    level: float  # what to compare with
-
-    @property
-    def finite(self) -> list[_Point]:
-        return [p for p in self.points if np.isfinite(p.value)]
-
-
-@dataclass(frozen=True)
-class _Curve:
-    """What can be drawn of a series."""
-
-    name: str
-    x: np.ndarray
-    y: np.ndarray
-    rate: float
-    level: float
 
 
 @styled
@@ -112,9 +86,9 @@ def one_step_table(study: Study) -> list[Row]:
 def _one_steps(study: Study) -> list[tuple[str, str, float, float]]:
     """Returns each model's first one-step setting that is not the judge, with ρ and the error."""
     return [
-        (name, setting, _rate(found, setting), _error(found, setting))
+        (name, setting, rate_at(found, setting), error_of(found, setting))
         for name, found in study.items()
-        for setting in [s for s in _settings(found, "one_step") if s != _judge(found)][:1]
+        for setting in [s for s in compared_settings(found, "one_step") if s != judge(found)][:1]
     ]
 
 
@@ -143,7 +117,7 @@ def one_step_words(study: Study) -> str:
 @styled
 def neumann_decay(study: Study) -> Figure | None:
     """Returns the truncated series' error against its length beside ``ρᵏ`` (phantom gradients); None below three lengths."""
-    curves = _curves(study, "truncated", _error)
+    curves = curves_of(study, "truncated", error_of)
     if not curves:
         return None
     figure, axes = _canvas()
@@ -151,7 +125,7 @@ def neumann_decay(study: Study) -> Figure | None:
     axes.set_xlim(0, max(float(c.x.max()) for c in curves) * 1.3)
     low = axes.get_ylim()[0]
 
-    def expected(curve: _Curve) -> None:
+    def expected(curve: Curve) -> None:
         if np.isfinite(curve.rate) and 0 < curve.rate < 1 and curve.y[0] > 0:
             steps = np.linspace(curve.x[0], curve.x[-1], 120)
             fall = curve.y[0] * curve.rate ** (steps - curve.x[0])
@@ -171,7 +145,7 @@ def neumann_decay(study: Study) -> Figure | None:
 def neumann_words(study: Study) -> str:
     """Returns what the figure shows."""
     parts = []
-    for c in _curves(study, "truncated", _error)[:6]:
+    for c in curves_of(study, "truncated", error_of)[:6]:
         good = np.flatnonzero((c.y > 1e-13) & (c.x > c.x[0]))
         if good.size and c.y[0] > 0:
             last = good[-1]
@@ -188,7 +162,7 @@ def neumann_words(study: Study) -> str:
 @styled
 def unrolling(study: Study) -> Figure | None:
     """Returns the unrolled gradient's error against sweeps (Scieur et al. 2022); None below three settings."""
-    curves = _curves(study, "unrolled", _error)
+    curves = curves_of(study, "unrolled", error_of)
     if not curves:
         return None
     figure, axes = _canvas()
@@ -202,7 +176,7 @@ def unrolling(study: Study) -> Figure | None:
 
 def unrolling_words(study: Study) -> str:
     """Returns what the figure shows, for whom the error grew first, and for whom it did not fall again."""
-    curves = _curves(study, "unrolled", _error)
+    curves = curves_of(study, "unrolled", error_of)
     parts = [f"{c.name} from {number(float(c.y[0]))} to {number(float(c.y[-1]))}" for c in curves[:6]]
     text = f"Error of the unrolled gradient against the sweeps unrolled (Scieur et al. 2022): {'; '.join(parts)}."
     grew = [c for c in curves if c.y.max() > 1.05 * c.y[0]]
@@ -216,14 +190,14 @@ def unrolling_words(study: Study) -> str:
     )
 
 
-def _peaks(curves: list[_Curve]) -> str:
+def _peaks(curves: list[Curve]) -> str:
     return listed(f"{c.name} (to {number(float(c.y.max()))} at {int(c.x[c.y.argmax()])})" for c in curves)
 
 
 @styled
 def memory(study: Study) -> Figure | None:
     """Returns temporary memory against sweeps, unrolled and implicit (Bendekgey et al. 2023); None below three settings."""
-    curves = _curves(study, "unrolled", _mebibytes)
+    curves = curves_of(study, "unrolled", mebibytes_of)
     if not curves:
         return None
     figure, axes = _canvas()
@@ -231,7 +205,7 @@ def memory(study: Study) -> Figure | None:
     logarithmic(axes, "y", [v for c in curves for v in (*c.y, c.level)])
     axes.set_xlim(axes.get_xlim()[0] / 1.3, axes.get_xlim()[1] * 4)
 
-    def implicit(curve: _Curve) -> None:
+    def implicit(curve: Curve) -> None:
         if np.isfinite(curve.level):
             axes.plot(curve.x[[0, -1]], [curve.level] * 2, color=INK, linewidth=1, linestyle=(0, (4, 2.5)), zorder=1)
 
@@ -246,7 +220,7 @@ def memory(study: Study) -> Figure | None:
 def memory_words(study: Study) -> str:
     """Returns what the figure shows."""
     parts = []
-    for c in _curves(study, "unrolled", _mebibytes)[:6]:
+    for c in curves_of(study, "unrolled", mebibytes_of)[:6]:
         tail = f", implicit {number(c.level)} MiB" if np.isfinite(c.level) else ""
         parts.append(
             f"{c.name} from {number(float(c.y[0]))} MiB at {int(c.x[0])} to {number(float(c.y[-1]))} MiB at {int(c.x[-1])}{tail}"
@@ -261,7 +235,7 @@ def curve_table(plugin: str, value: Callable[[ModelResults, str], float], column
     """Returns the function that gives the data of a plugin's curves, a row for each setting; none where nothing is drawn."""
 
     def table(study: Study) -> list[Row]:
-        if not _curves(study, plugin, value):
+        if not curves_of(study, plugin, value):
             return []
         return [
             {
@@ -273,7 +247,7 @@ def curve_table(plugin: str, value: Callable[[ModelResults, str], float], column
                 "contraction_rate": s.rate,
             }
             | ({"implicit_memory_MiB": s.level} if column.endswith("MiB") else {})
-            for s in _series(study, plugin, value)
+            for s in series_of(study, plugin, value)
             for p in s.points
         ]
 
@@ -285,13 +259,13 @@ def _canvas(width: float = _WIDTH):
     return figure, panel(figure, 0.78, 0.34, width - 1.0, 2.65)
 
 
-def _both_logarithmic(axes, curves: list[_Curve]) -> None:
+def _both_logarithmic(axes, curves: list[Curve]) -> None:
     logarithmic(axes, "x", np.concatenate([c.x for c in curves]))
     logarithmic(axes, "y", np.concatenate([np.maximum(c.y, FLOOR) for c in curves]))
     axes.set_xlim(axes.get_xlim()[0] / 1.3, axes.get_xlim()[1] * 4)  # room for the names
 
 
-def _draw(axes, curves: list[_Curve], beside: Callable[[_Curve], None], *, joined: bool = False) -> None:
+def _draw(axes, curves: list[Curve], beside: Callable[[Curve], None], *, joined: bool = False) -> None:
     """Draws the curves and what lies beside each, and names them at their ends."""
     labels, lines = [], []
     curves = _together(curves)
@@ -309,15 +283,15 @@ def _draw(axes, curves: list[_Curve], beside: Callable[[_Curve], None], *, joine
     legend(axes, left + more, loc="best")
 
 
-def _together(curves: list[_Curve]) -> list[_Curve]:
+def _together(curves: list[Curve]) -> list[Curve]:
     """Returns the curves, those whose numbers are all the same as one."""
-    kept: dict[tuple[float, ...], list[_Curve]] = {}
+    kept: dict[tuple[float, ...], list[Curve]] = {}
     for curve in curves:
         kept.setdefault((*curve.x, *curve.y), []).append(curve)
     return [replace(same[0], name=listed((c.name for c in same), 5)) for same in kept.values()]
 
 
-def _apart(curve: _Curve, curves: list[_Curve]) -> int:
+def _apart(curve: Curve, curves: list[Curve]) -> int:
     """Returns the position at which a curve is furthest from the others, in decades; the last if it is alone."""
     others = [c for c in curves if c is not curve]
     if not others:
@@ -330,7 +304,7 @@ def _apart(curve: _Curve, curves: list[_Curve]) -> int:
     return int(distances.argmax())
 
 
-def _floor_note(curves: list[_Curve]) -> str:
+def _floor_note(curves: list[Curve]) -> str:
     return "Errors of zero are drawn at 10⁻¹⁶." if any((c.y < FLOOR).any() for c in curves) else ""
 
 
@@ -340,118 +314,16 @@ def _joined(*sentences: str) -> str:
 
 def _lost(study: Study, plugin: str) -> str:
     """Returns the sentence on errors that cannot be drawn; empty if there are none."""
-    named = [f"{model}'s {p.setting} ({number(p.value)})" for model, p in _not_finite(study, plugin)]
+    named = [f"{model}'s {p.setting} ({number(p.value)})" for model, p in not_finite(study, plugin)]
     return f"Without a finite error, and so not drawn: {listed(named, 6)}." if named else ""
 
 
 def _lost_note(study: Study, plugin: str) -> str:
     """Returns the same in few words: a figure has room for two lines."""
-    count = len(_not_finite(study, plugin))
+    count = len(not_finite(study, plugin))
     return f"Not drawn: {count} without a finite error; the text names them." if count else ""
 
 
-def _not_finite(study: Study, plugin: str) -> list[tuple[str, _Point]]:
-    return [(s.model, p) for s in _series(study, plugin, _error) for p in s.points if not np.isfinite(p.value)]
-
-
-def _curves(study: Study, plugin: str, value: Callable[[ModelResults, str], float]) -> list[_Curve]:
-    """Returns a curve for each series with enough finite points."""
-    curves = []
-    for s in _series(study, plugin, value):
-        if len({p.sweeps for p in s.finite}) >= _LEAST:
-            x, y = np.array([(p.sweeps, p.value) for p in s.finite], dtype=float).T
-            curves.append(_Curve(s.name, x, y, s.rate, s.level))
-    return curves
-
-
-def _series(study: Study, plugin: str, value: Callable[[ModelResults, str], float]) -> list[_Series]:
-    """Returns the series of a plugin's settings that are long enough for a curve, model by model."""
-    return [series for name, found in study.items() for series in _series_of(name, found, plugin, value)]
-
-
-def _series_of(
-    name: str, found: ModelResults, plugin: str, value: Callable[[ModelResults, str], float]
-) -> list[_Series]:
-    # lines between settings that differ in more than their sweeps would show no effect of the sweeps
-    alike: dict[tuple[str, str], list[str]] = {}
-    for setting in _settings(found, plugin):
-        if "sweeps" in _parameters(found, setting) and not (value is _error and setting == _judge(found)):
-            others = {k: v for k, v in _parameters(found, setting).items() if k != "sweeps"}
-            alike.setdefault((_at(found, setting), json.dumps(others, sort_keys=True)), []).append(setting)
-    points = {
-        key: sorted(
-            (_Point(s, int(_parameters(found, s)["sweeps"]), value(found, s)) for s in chosen), key=lambda p: p.sweeps
-        )
-        for key, chosen in alike.items()
-    }
-    long = {key: own for key, own in points.items() if len({p.sweeps for p in own}) >= _LEAST}
-    implicit = _settings(found, "fisher_cg")[:1]
-    level = _mebibytes(found, implicit[0]) if implicit else np.nan
-    return [
-        _Series(label, name, key[0], own, _rate(found, own[0].setting), level)
-        for label, (key, own) in zip(_labels(name, list(long)), long.items(), strict=True)
-    ]
-
-
-def _labels(model: str, keys: list[tuple[str, str]]) -> list[str]:
-    """Returns a name for each series of a model: the model's, with the inference and the parameters that tell them apart."""
-    parameters = [json.loads(others) for _, others in keys]
-    several = len({at for at, _ in keys}) > 1
-    differ = [
-        k
-        for k in sorted({k for own in parameters for k in own})
-        if any(own.get(k) != parameters[0].get(k) for own in parameters)
-    ]
-    return [
-        model
-        + (f" at {at or 'no inference'}" if several else "")
-        + (f" with {', '.join(f'{k} {own.get(k)}' for k in differ)}" if differ else "")
-        for (at, _), own in zip(keys, parameters, strict=True)
-    ]
-
-
-def _settings(found: ModelResults, plugin: str) -> list[str]:
-    """Returns the gradient settings of a plugin that were compared."""
-    if found.comparison is None or "estimator" not in found.comparison:
-        return []
-    compared = found.comparison["estimator"].values
-    return [name for name, d in found.gradient.items() if settings(d).get("plugin") == plugin and name in compared]
-
-
-def _judge(found: ModelResults) -> str:
-    """Returns the setting that the others are judged by."""
-    assert found.comparison is not None
-    return str(found.comparison["reference"].values[0])
-
-
-def _error(found: ModelResults, setting: str) -> float:
-    """Returns a setting's error against the judge; NaN for the judge, whose zero says nothing of how good it is."""
-    if setting == _judge(found):
-        return np.nan
-    assert found.comparison is not None
-    return float(found.comparison["relative_l2"].sel(estimator=setting, reference=_judge(found), group=ALL))
-
-
-def _at(found: ModelResults, setting: str) -> str:
-    """Returns the inference at whose result a setting differentiates; empty where it starts where inference does."""
-    return settings(found.gradient[setting]).get("at") or ""
-
-
-def _parameters(found: ModelResults, setting: str) -> dict[str, Any]:
-    return settings(found.gradient[setting]).get("parameters", {})
-
-
-def _rate(found: ModelResults, setting: str) -> float:
-    residual: xr.Dataset | None = found.residual.get(_at(found, setting))
-    known = residual is not None and "eigenvalue" in residual and residual["eigenvalue"].size
-    return float(residual["eigenvalue"][0]) if known and residual is not None else np.nan
-
-
-def _mebibytes(found: ModelResults, setting: str) -> float:
-    size = float(found.gradient[setting]["temporary_bytes"]) if "temporary_bytes" in found.gradient[setting] else -1
-    return size / 2**20 if size >= 0 else np.nan
-
-
-neumann_table = curve_table("truncated", _error, "relative_error")
-unrolling_table = curve_table("unrolled", _error, "relative_error")
-memory_table = curve_table("unrolled", _mebibytes, "temporary_memory_MiB")
+neumann_table = curve_table("truncated", error_of, "relative_error")
+unrolling_table = curve_table("unrolled", error_of, "relative_error")
+memory_table = curve_table("unrolled", mebibytes_of, "temporary_memory_MiB")
