@@ -2,7 +2,9 @@
 
 from importlib.metadata import version
 
-_FEWEST_OPTIMISATIONS = "--xla_backend_optimization_level=1"  # as fast programs as the last level's, compiled in 0.8 to 1.1 of the time
+_FEWEST_OPTIMISATIONS = (
+    "--xla_backend_optimization_level=1"  # as fast programs as the last level's, compiled in 0.8 to 1.1 of the time
+)
 _OLDER_GENERATOR = (
     "--xla_cpu_use_fusion_emitters=false"  # as fast programs as the newer one's, in 0.4 to 0.8 of the time
 )
