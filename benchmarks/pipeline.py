@@ -1,4 +1,4 @@
-"""A study of 200 settings: how much of its processor time is numerical work, that is tracing, compiling and running programs.
+"""Studies of 200 settings: how much of their processor time is numerical work, that is tracing, compiling and running programs.
 
 Snakemake, its shells and clients are counted as this process's children, the workers by what they write when they end (``probe``).
 """
@@ -18,16 +18,47 @@ from timing import write
 
 STUDY = Path(__file__).parents[1] / "examples" / "studies" / "accuracy.yaml"
 PROBE = Path(__file__).parent / "probe"
+
+
+def _random(time: int, latent: int, states: int) -> dict[str, Any]:
+    return {"plugin": "random_slds", "time": time, "latent": latent, "states": states}
+
+
 MODELS = {
-    "notebook": {"plugin": "notebook"},
-    "random_1000": {"plugin": "random_slds", "time": 1000, "latent": 5, "states": 4},
-    "random_10000": {"plugin": "random_slds", "time": 10_000, "latent": 5, "states": 4},
+    "notebook": {"notebook": {"plugin": "notebook"}},
+    "random_1000": {"random_1000": _random(1000, 5, 4)},
+    "random_10000": {"random_10000": _random(10_000, 5, 4)},
+    "five models": {
+        "notebook": {"plugin": "notebook"},
+        "random_100": _random(100, 5, 4),
+        "random_1000": _random(1000, 5, 4),
+        "random_d10": _random(1000, 10, 10),
+        "random_d20": _random(1000, 20, 10),
+    },
 }
+FEWER: dict[str, Any] = {
+    "inference": {
+        "sweeps": {"plugin": "coordinate_ascent", "max_sweeps": [50, 150, 300]},
+        "converged": {"plugin": "newton_cg", "tolerance": 1.0e-13},
+    },
+    "gradients": {
+        "fisher_cg": {
+            "plugin": "fisher_cg",
+            "at": ["sweeps", "converged"],
+            "tolerance": [1.0e-2, 1.0e-4, 1.0e-6, 1.0e-10],
+        },
+        "bicgstab": {"plugin": "bicgstab", "at": ["sweeps", "converged"], "tolerance": [1.0e-2, 1.0e-4, 1.0e-6]},
+        "truncated": {"plugin": "truncated", "at": ["sweeps", "converged"], "sweeps": 5},
+        "unrolled": {"plugin": "unrolled", "sweeps": [25, 50, 100, 200]},
+    },
+    "references": ["fisher_cg_at_converged_tolerance_1e-10"],
+}
+"""36 gradients at 4 states, so that five models make 200 settings; the study of one model has as many of its own."""
 
 
-def measure(name: str, model: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """Returns processor seconds of a study of one model, run from nothing: no result, no compiled program."""
-    configuration = yaml.safe_load(STUDY.read_text()) | {"models": {name: model}}
+def measure(name: str, models: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Returns processor seconds of a study of these models, run from nothing: no result, no compiled program."""
+    configuration = yaml.safe_load(STUDY.read_text()) | {"models": models} | (FEWER if len(models) > 1 else {})
     (folder / "config.yaml").write_text(yaml.safe_dump(configuration))
     counts = folder / "counts"
     counts.mkdir()
@@ -44,7 +75,7 @@ def measure(name: str, model: dict[str, Any], folder: Path) -> dict[str, Any]:
     programs = sum(worker["programs"] + worker["elsewhere"] for worker in workers)
     jobs = sum(worker["all"] for worker in workers)
     return {
-        "model": name,
+        "models": name,
         "wall_seconds": seconds,
         "programs": programs,
         "jobs_elsewhere": jobs - programs,
@@ -66,9 +97,9 @@ def _report(folder: Path) -> float:
 
 def main() -> None:
     rows = []
-    for name, model in MODELS.items():
+    for name, models in MODELS.items():
         with tempfile.TemporaryDirectory() as folder:
-            rows.append(measure(name, model, Path(folder)))
+            rows.append(measure(name, models, Path(folder)))
         print(rows[-1], flush=True)
     write("pipeline", rows)
 

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -15,6 +16,13 @@ class Cell(NamedTuple):
     text: str
     value: Any  # what it sorts by, and what the CSV holds
     tone: str = ""  # of a verdict
+
+    @property
+    def order(self) -> str:
+        """What it sorts by, as the page's script reads it: nothing of what is unknown, which comes last."""
+        if self.value is None or (isinstance(self.value, float) and math.isnan(self.value)):
+            return ""
+        return str(self.value).replace("inf", "Infinity") if isinstance(self.value, float) else str(self.value)
 
 
 @dataclass(frozen=True)
@@ -34,6 +42,16 @@ class Column:
         """Returns a row's entry."""
         value = self.value(row)
         return Cell(self.show(value), value, self.tone(row) if self.tone else "")
+
+    @property
+    def exported(self) -> "Sequence[Column]":
+        """The columns of the CSV: itself, and where its entries say more than one thing, others beside it."""
+        return (self,)
+
+    @property
+    def heading(self) -> str:
+        """The title with its units."""
+        return f"{self.title} ({self.units})" if self.units else self.title
 
 
 def text(title: str, meaning: str, value: Callable[[Any], Any], **options: Any) -> Column:
@@ -64,8 +82,11 @@ class Table:
 
     def to_csv(self) -> str:
         """Returns the table as CSV, numbers with all their digits."""
-        head = [f"{column.title} ({column.units})" if column.units else column.title for column in self.columns]
-        return _csv(head, [[cell.value for cell in row] for row in self.cells])
+        columns = [exported for column in self.columns for exported in column.exported]
+        return _csv(
+            [column.heading for column in columns],
+            [[column.cell(row).value for column in columns] for row in self.rows],
+        )
 
 
 def to_csv(rows: Sequence[dict[str, Any]]) -> str:

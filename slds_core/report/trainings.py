@@ -114,7 +114,8 @@ def contests(study: Study) -> list[Contest]:
         run = _training(name, found.model, said["parameters"])
         runs = classes.setdefault(json.dumps([said["plugin"], same], sort_keys=True), {})
         last = runs.get((run.estimator, run.method, run.seed))
-        if last is None or last.epochs < run.epochs:
+        # runs that differ in how often they were judged are one training
+        if last is None or (last.epochs, len(last.judged)) < (run.epochs, len(run.judged)):
             runs[run.estimator, run.method, run.seed] = run
     found = []
     for runs in classes.values():

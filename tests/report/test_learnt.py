@@ -33,13 +33,13 @@ LEARNT = [name for name, kind in FIGURES.items() if kind.section == "learnt"]
 EPOCHS = np.array([-2.0, -1.5, -1.25])
 
 
-def made(channels=2, sequences=1, epochs=3):
+def made(channels=2, sequences=1, epochs=3, names=None):
     """The file of a model that was learnt from some walks, with made-up predictions: all off by half a standard deviation."""
     generator = np.random.default_rng(0)
     walks = [100 + np.cumsum(generator.standard_normal((30 - n, channels)), 0) for n in range(sequences + 1)]
     marks = [Interval(0, 5, 9, "crisis")]
     labels = [[f"{1990 + t}" for t in range(len(walk))] for walk in walks]
-    names, units = [f"c{n}" for n in range(channels)], ["%"] + [""] * (channels - 1)
+    names, units = names or [f"c{n}" for n in range(channels)], ["%"] + [""] * (channels - 1)
     whole = series(
         walks, names, names=[f"s{n}" for n in range(len(walks))], labels=labels, intervals=marks, units=units
     )
@@ -108,6 +108,15 @@ def test_the_table_of_methods_holds_every_column():
     assert found["its standard error (nat an entry)"] == "0.01"
     assert (found["imputation's log-density (nat)"], found["forecast's log-density (nat)"]) == ("-1.0", "-2.0")
     assert method_rows(model)[1].bound_error is None  # in closed form
+
+
+def test_channels_may_have_the_names_of_other_columns():
+    names = ["state_0_probability", "inside_crisis", "time_step"]
+    _, model = made(channels=4, names=["c0", *names])
+    row = FIGURES["regimes"].table(ModelResults("m", model))[8]
+    assert (row["time_step"], row["state_0_probability"], row["inside_crisis"]) == (8, 0.9, True)
+    own = [row[f"channel_{name}"] for name in names]
+    assert all(value > 50 for value in own)  # the data are walks from 100
 
 
 def test_words_and_tables_hold_the_numbers():

@@ -1,5 +1,6 @@
 """One model learnt by several estimators: what is set beside what, with numbers worked out by hand."""
 
+import csv
 import json
 import math
 
@@ -13,6 +14,7 @@ from slds_core.report.load import ModelResults
 from slds_core.report.render import write_report
 from slds_core.report.sections.contest import ESTIMATORS, RUNS, EstimatorRow, RunRow, _stopped
 from slds_core.report.svg import render_svg
+from slds_core.report.tables import Table
 from slds_core.report.trainings import contests, label, method
 from slds_core.study import store
 
@@ -82,6 +84,15 @@ def test_the_last_checkpoint_speaks_for_its_training(study):
         assert [run.epochs for run in runs["later"]] == [4]
 
 
+def test_runs_that_differ_in_how_often_they_were_judged_are_one_training(study):
+    """The one that was judged more often is shown, whichever comes first."""
+    _, often = learnt("good_0", gradient="good", final=-1.0, bounds=(-2.0, -1.2), judge=2)
+    _, seldom = learnt("seldom_0", gradient="good", final=-1.0, bounds=(-2.0,), judge=4)
+    for order in ({"good_0": often, "good_0_": seldom}, {"good_0_": seldom, "good_0": often}):
+        (found,) = contests(order | {"one_step_0": study["one_step_0"]})
+        assert [len(run.judged) for run in found.runs["good"]] == [2]
+
+
 def test_time_to_nine_tenths_is_interpolated(study):
     """Seed 0: from -2.0 to the best, -1.0, the target is -1.1. The best has -1.2 after two seconds and -1.0 after four."""
     found = contests(study)[0]
@@ -111,6 +122,20 @@ def test_a_mean_says_of_how_many_runs_it_is():
     assert [row["bound"].text for row in shown] == ["−1.1 (2 of 3)", "−0.9 (1 of 3)"]
     assert shown[1]["bound"].value == -0.9
     assert shown[1]["difference"].text == "0.3 (0.3 to 0.3) (1 of 3)"
+    assert shown[1]["difference"].order == str(shown[1]["difference"].value)
+    (exported,) = [
+        row
+        for row in csv.DictReader(Table("estimators", "", ESTIMATORS, rows).to_csv().splitlines())
+        if row["trained by"] == "b"
+    ]
+    assert exported["bound, runs"] == "1"
+    assert float(exported["bound (nat an entry)"]) == -0.9
+    assert [float(exported[f"difference{end} (nat an entry)"]) for end in ("", ", least", ", most")] == pytest.approx(
+        [0.3] * 3
+    )
+    assert exported["difference, runs"] == "1"
+    assert exported["gradient error"] == "inf"
+    assert shown[1]["gradient error"].order == "Infinity"
     assert [row["processor time"].text for row in shown] == ["4", "4"]
     assert [row["held out"].text for row in shown] == ["–", "–"]
     assert [row["gradient error"].text for row in shown] == ["10\xa0%", "∞"]
@@ -124,7 +149,10 @@ def test_where_no_run_gained_anything_none_reached_it():
     study = dict(learnt(f"{name}_0", gradient=name, final=-2.5, bounds=(-2.0, -2.2)) for name in ("a", "b"))
     (found,) = contests(study)
     assert all(math.isnan(found.seconds_to_target(run)) for (run,) in found.runs.values())
-    assert EstimatorRow(found, "a", found.runs["a"], 0).target == "– (0 of 1)"
+    row = EstimatorRow(found, "a", found.runs["a"], 0)
+    (column,) = [column for column in ESTIMATORS if column.title == "to nine tenths"]
+    assert column.cell(row).text == "– (0 of 1)"
+    assert column.cell(row).order == ""
     assert render_svg(KIND.draw(study))
 
 

@@ -70,7 +70,7 @@ def estimators(study: Study) -> Figure | None:
     footnote(
         figure,
         f"A dot is a seed, a bar its estimator's mean. Bounds are less that of {found.reference} at the same seed; "
-        f"a cross at the edge: never got there. Below, in the same colours: median and range over seeds.{shown}",
+        f"a cross at the edge: not known, of the time: never got there. Below, in the same colours: median and range over seeds.{shown}",
     )
     return figure
 

@@ -73,15 +73,17 @@ def table(results: ModelResults) -> list[dict[str, Any]]:
         return []
     found, names = _longest(results), _names(results)
     labels = dict.fromkeys(label for _, _, label in found.intervals)
-    inside = {label: _inside(found, label) for label in labels}
+    inside = {f"inside_{label}": _inside(found, label) for label in labels}
     rows = []
     for t in range(len(found.values)):
-        row: dict[str, Any] = {"time_step": t, "step_label": found.labels[t] if found.labels else ""}
-        row |= {name: float(value) for name, value in zip(names, found.values[t], strict=True)}
-        for k in range(found.states.shape[1]):
-            row[f"state_{k}_probability"] = float(found.states[t - 1, k]) if t else None
-        # a channel may have an interval's name
-        rows.append(row | {f"inside_{name}": bool(own[t]) for name, own in inside.items()})
+        states = found.states[t - 1].tolist() if t else [None] * found.states.shape[1]
+        step: dict[str, Any] = {"time_step": t, "step_label": found.labels[t] if found.labels else ""}
+        regime = {f"state_{k}_probability": value for k, value in enumerate(states)}
+        regime |= {name: bool(steps[t]) for name, steps in inside.items()}
+        data = zip(names, found.values[t].tolist(), strict=True)
+        # a channel may have any name, that of another column too
+        taken = step.keys() | regime.keys()
+        rows.append(step | {f"channel_{name}" if name in taken else name: value for name, value in data} | regime)
     return rows
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from slds_core.report.formats import NOTHING, plain, relative, short
+from slds_core.report.formats import plain, relative, short
 from slds_core.report.page import Page
 from slds_core.report.tables import Cell, Column, Table, text
 from slds_core.report.trainings import Contest, Training, contests, label, method
@@ -22,43 +22,46 @@ class EstimatorRow:
     runs: list[Training]
     stopped: int
 
-    def mean(self, quantity: str) -> float | None:
-        """Returns the mean over seeds of a quantity of those of its runs where it is known."""
-        known = self.known(quantity)
-        return float(known.mean()) if known.size else None
-
     def known(self, quantity: str) -> np.ndarray:
         """Returns a quantity of those of its runs where it is known. A gradient's error may be infinite, which is worse than unknown."""
         values = np.array([getattr(run, quantity) for run in self.runs], float)
         return values[~np.isnan(values) if quantity == "error" else np.isfinite(values)]
 
-    def shift(self, quantity: str) -> str:
-        """Returns mean and range over seeds of the known differences from the reference, nothing of the reference itself."""
-        found = self.contest.differences(self.estimator, quantity)
-        if self.estimator == self.contest.reference or not found.size:
-            return ""
-        spread = f"{short(float(found.mean()))} ({short(float(found.min()))} to {short(float(found.max()))})"
-        return spread + _of(found.size, len(self.runs))
+    def shifts(self, quantity: str) -> np.ndarray:
+        """Returns the known differences from the reference at the same seeds, none of the reference itself."""
+        if self.estimator == self.contest.reference:
+            return np.zeros(0)
+        return self.contest.differences(self.estimator, quantity)
 
     @property
-    def target(self) -> str:
-        """How long it took to nine tenths of what the best run gained: mean over those runs that got there, and how many did."""
+    def targets(self) -> np.ndarray:
+        """How long those runs took to nine tenths of what the best run gained that got there."""
         found = np.array([self.contest.seconds_to_target(run) for run in self.runs])
-        there = np.isfinite(found)
-        mean = short(float(found[there].mean())) if there.any() else NOTHING
-        return f"{mean} ({there.sum()} of {len(found)})"
+        return found[np.isfinite(found)]
 
 
 @dataclass(frozen=True)
-class MeanColumn(Column):
-    """A mean over seeds; where it is not known of all runs, its entry says of how many."""
+class OverSeeds(Column):
+    """A mean over those runs of an estimator of which a number is known. It sorts by the mean; its CSV has the number of runs too."""
 
-    quantity: str = ""
+    values: Callable[[EstimatorRow], np.ndarray] = lambda row: np.zeros(0)
+    words: Callable[[str, np.ndarray, int], str] = lambda mean, values, runs: mean + _of(values.size, runs)
+    spread: bool = False  # whether the CSV has the least and the most beside it
 
     def cell(self, row: EstimatorRow) -> Cell:
         """Returns a row's entry."""
         cell = super().cell(row)
-        return cell._replace(text=cell.text + _of(row.known(self.quantity).size, len(row.runs)))
+        return cell._replace(text=self.words(cell.text, self.values(row), len(row.runs)))
+
+    @property
+    def exported(self) -> list[Column]:
+        """Itself, with its range where that is shown, and the number of runs."""
+        ends = [(f"{self.title}, {name}", end) for name, end in (("least", np.min), ("most", np.max)) if self.spread]
+        return [
+            self,
+            *(Column(title, "over seeds", partial(_end, self.values, end), units=self.units) for title, end in ends),
+            Column(f"{self.title}, runs", "of how many it is known", lambda row: self.values(row).size),
+        ]
 
 
 @dataclass(frozen=True)
@@ -109,8 +112,40 @@ def _of(known: int, runs: int) -> str:
     return f" ({known} of {runs})" if 0 < known < runs else ""
 
 
+def _end(
+    values: Callable[[EstimatorRow], np.ndarray], end: Callable[[np.ndarray], Any], row: EstimatorRow
+) -> float | None:
+    """Returns the mean, the least or the most of an estimator's numbers; None where it has none."""
+    found = values(row)
+    return float(end(found)) if found.size else None
+
+
+def _over_seeds(title: str, meaning: str, values: Callable[[EstimatorRow], np.ndarray], **options: Any) -> Column:
+    return OverSeeds(title, meaning, partial(_end, values, np.mean), values=values, **options)
+
+
 def _mean(title: str, meaning: str, quantity: str, show: Callable[[Any], str], units: str = "") -> Column:
-    return MeanColumn(title, meaning, lambda row: row.mean(quantity), show, units, quantity=quantity)
+    return _over_seeds(title, meaning, lambda row: row.known(quantity), show=show, units=units)
+
+
+def _shift(title: str, meaning: str, quantity: str) -> Column:
+    """Returns a column of differences from the reference: mean and range."""
+
+    def words(mean: str, values: np.ndarray, runs: int) -> str:
+        if not values.size:
+            return ""
+        return f"{mean} ({short(float(values.min()))} to {short(float(values.max()))})" + _of(values.size, runs)
+
+    return _over_seeds(
+        title,
+        meaning,
+        lambda row: row.shifts(quantity),
+        words=words,
+        spread=True,
+        show=short,
+        units="nat an entry",
+        numeric=False,
+    )
 
 
 def _known(value: float) -> float | None:
@@ -148,18 +183,21 @@ ESTIMATORS: list[Column] = [
     Column("runs", "seeds", lambda row: len(row.runs)),
     Column("stopped", "trainings that ended in an error; their reasons are below", lambda row: row.stopped),
     _mean("bound", "after the last epoch, inference converged, mean over seeds", "bound", _BOUND, "nat an entry"),
-    text("difference", "of the bound from the reference's at the same seed", lambda row: row.shift("bound"), units="nat an entry"),
+    _shift("difference", "of the bound from the reference's at the same seed", "bound"),
     _mean("held out", "bound on sequences held out, mean over seeds", "held_out_bound", _BOUND, "nat an entry"),
-    text("difference held out", "of that bound, likewise", lambda row: row.shift("held_out_bound"), units="nat an entry"),
+    _shift("difference held out", "of that bound, likewise", "held_out_bound"),
     _mean("best on the way", "best bound where it was judged, mean over seeds", "best", _BOUND, "nat an entry"),
-    text("difference of the best", "likewise", lambda row: row.shift("best"), units="nat an entry"),
+    _shift("difference of the best", "likewise", "best"),
     _mean("gradient error", "relative, median over the epochs judged, mean over seeds", "error", relative),
     _mean("processor time", "of all epochs, compilation apart, mean over seeds", "cpu_seconds", short, "s"),
-    text(
+    _over_seeds(
         "to nine tenths",
         "processor time until nine tenths of what the best run at the same seed gained over the warm start, and how many runs got there",
-        lambda row: row.target,
+        lambda row: row.targets,
+        words=lambda mean, values, runs: f"{mean} ({values.size} of {runs})",
+        show=short,
         units="s",
+        numeric=False,
     ),
     *(column for column, _ in _SHARES),
 ]  # fmt: skip
