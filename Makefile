@@ -6,12 +6,15 @@ BIN := .venv/bin
 # what is compiled at installation, by hatch_build.py
 KERNELS := hatch_build.py $(wildcard slds_core/chains/native/*.?pp) slds_core/chains/native/build.py
 
+.DEFAULT_GOAL := report
+
 # bytecode halves the start of every job, and some machines switch it off
 unexport PYTHONDONTWRITEBYTECODE
 unexport PYTHONPATH
 
 # make study STUDY=examples/studies/NAME.yaml: run another study, in results/studies/NAME
 study: .venv/run.stamp
+	@test -f "$(STUDY)" || { echo "make study: STUDY='$(STUDY)' is no file; try STUDY=examples/studies/quick.yaml" >&2; exit 1; }
 	$(BIN)/snakemake --cores $(CORES) --profile profiles/default --snakefile Snakefile \
 		--directory results/studies/$(basename $(notdir $(STUDY))) --configfile $(STUDY)
 	@echo "The report: $(CURDIR)/results/studies/$(basename $(notdir $(STUDY)))/results/report.html"
@@ -37,7 +40,7 @@ lint: .venv/dev.stamp
 	$(BIN)/ruff format --check .
 	$(BIN)/snakefmt --check Snakefile workflow
 	@# the linter asks for conda or containers; the environment here is pinned by requirements/
-	@$(BIN)/snakemake --lint 2>&1 | grep -E "^ +\* " | grep -v "Specify a conda environment" && exit 1 || true
+	@$(BIN)/snakemake --lint 2>&1 | awk '/^ +\* / && !/Specify a conda environment/ {print; bad=1} /^Lints for/ {ran=1} {all=all $$0 "\n"} END {if (!ran) printf "%s", all; exit bad || !ran}'
 	$(BIN)/pyright
 
 .venv/bin/uv: requirements/bootstrap.txt
@@ -59,4 +62,5 @@ lock: .venv/bin/uv
 	printf "hatchling\neditables\n-c requirements/run.txt\n" | $(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header --universal --fork-strategy fewest --python-version 3.11 --extra dev --extra cluster pyproject.toml - -o requirements/dev.txt
 
 clean:
-	rm -rf .venv .cache .snakemake results/* .pytest_cache .ruff_cache
+	rm -rf .venv .cache .snakemake .pytest_cache .ruff_cache .hypothesis slds_core/chains/native/kernels.so
+	find results -mindepth 1 ! -name README.md -delete

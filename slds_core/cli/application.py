@@ -41,7 +41,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
     help="Audit fixed-point inference and its gradients in switching linear dynamical systems.",
     epilog="Exit codes: 0 done; 1 an error that you can act on, or a study of which some jobs failed; 2 a wrong command line; "
-    "3 a defect of this program; 130 interrupted.",
+    "3 a defect of this program or of a plugin; 130 interrupted.",
 )
 
 

@@ -119,7 +119,7 @@ def report(
     title: Annotated[str, typer.Option(help="Heading of the report; the configuration's if left out.")] = "",
     figures: Annotated[Path | None, typer.Option(help="Folder for the figures as SVG, PDF and CSV.")] = None,
     logs: Annotated[Path | None, typer.Option(help="The jobs' logs: why a result is missing.")] = None,
-    benchmarks: Annotated[Path | None, typer.Option(help="What the jobs used, as Snakemake measured it.")] = None,
+    benchmarks: Annotated[Path | None, typer.Option(help="What the jobs used, as --benchmark wrote it.")] = None,
     config: Annotated[
         list[Path], typer.Option("--config", "-C", help="The study's configuration: which results should be there.")
     ] = [],

@@ -28,7 +28,7 @@ class Section:
     """
 
     title: str  # its heading
-    order: int  # its place: built-in ones are 10, 20, …, 90
+    order: int  # its place: built-in ones are between 10 and 90
     render: Callable[
         ["Page"], Markup | str | None
     ]  # its contents; None leaves it out; text that is not Markup is escaped

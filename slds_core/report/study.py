@@ -36,7 +36,7 @@ Result = tuple[str, str, str]  # model, kind, setting
 
 @dataclass(frozen=True)
 class Job:
-    """What one job of the workflow used, as Snakemake measured it."""
+    """What one job of the workflow used, as ``slds --benchmark`` wrote it."""
 
     rule: str
     model: str

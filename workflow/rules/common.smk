@@ -31,7 +31,6 @@ CACHE = os.path.abspath(os.environ.get("SLDS_CACHE", ".cache"))
 COMPILED = shlex.quote(os.path.join(CACHE, "jax", node_type()))
 # A killed training goes on from here: what it leaves in results/ is removed.
 TRAINING = shlex.quote(os.path.join(CACHE, "training"))
-# `slds` is this environment's, activated or not; XLA takes its number of threads from NPROC, matplotlib caches fonts
 FLAGS = shlex.quote(xla_flags(os.environ.get("XLA_FLAGS", "")))
 
 
@@ -47,6 +46,7 @@ if WORKERS:
 
 CLIENT = shlex.quote(str(PACKAGE / "cli" / "client.py"))
 
+# `slds` is this environment's, activated or not; XLA takes its number of threads from NPROC, matplotlib caches fonts
 PREFIX = (
     f'slds() ( exec {shlex.quote(sys.executable)} -S {CLIENT} "$@" ); '
     f"export SLDS_WORKERS={shlex.quote(WORKERS)} XLA_FLAGS={FLAGS} JAX_COMPILATION_CACHE_DIR={COMPILED} JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS=0 "
