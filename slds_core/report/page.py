@@ -7,7 +7,7 @@ from importlib.resources import files
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from slds_core.report import formats
 from slds_core.report.figures.catalogue import CLAIMS, FIGURES, TRAININGS
@@ -98,6 +98,7 @@ class Page:
             lstrip_blocks=True,
         )
         environment.filters |= {
+            "breakable": lambda name: Markup(escape(name).replace("_", Markup("_<wbr>"))),
             "scientific": formats.scientific,
             "plain": formats.plain,
             "relative": formats.relative,

@@ -28,6 +28,12 @@ _TONES = {
     "missing": ("none", "…"),
 }
 _BAD = ("bad", "✕")
+
+LARGE = 0.1
+"""Relative error from which a gradient is not to be trusted, whatever it was designed to be."""
+SMALL = 0.01
+"""Relative error from which a gradient is to be used with care, whatever was certified: a loose bound holds for bad gradients too."""
+
 _TARGET = 1e-8  # what implicit gradients take for a fixed point, unless they are told otherwise
 _ROUNDING_UNITS = 100  # no residual below is told from that of a fixed point; in units of the precision
 _FLOOR_UNITS = 1000  # below which a residual that falls no further is taken for rounding
@@ -81,13 +87,21 @@ class GradientRow:
 
     @property
     def tone(self) -> str:
-        """The style class of the verdict."""
-        return _TONES.get(self.verdict, _BAD)[0]
+        """The style class of the verdict, and of the error where that is too large for it."""
+        return self._look[0]
 
     @property
     def mark(self) -> str:
         """Its shape."""
-        return _TONES.get(self.verdict, _BAD)[1]
+        return self._look[1]
+
+    @property
+    def _look(self) -> tuple[str, str]:
+        if self.error is not None and not self.error < LARGE:
+            return _BAD
+        if self.verdict == "within certificate" and self.error is not None and self.error >= SMALL:
+            return _TONES["approximate"]
+        return _TONES.get(self.verdict, _BAD)
 
 
 def convergence_rows(results: ModelResults) -> list[ConvergenceRow]:

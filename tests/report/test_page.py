@@ -224,15 +224,19 @@ def test_the_answer_names_the_cheapest_right_gradient_and_refuses_large_errors()
             row("fast", "exact", 1e-9, 0.1),
             row("faster", "approximate", 0.01, 0.01),
             row("one_step", "approximate", 0.4, 0.01),
+            row("tolerant", "within certificate", 0.002, 20.0),
+            row("loose", "within certificate", 0.03, 0.01),
+            row("vacuous", "within certificate", 0.3, 0.01),
             row("liar", "wrong", 0.02),
             row("direct", "witness"),
             row("later", "missing", seconds=None),
         ]
     )
     assert found.answer == "fast"
-    assert [r.setting for r in found.trusted] == ["fast", "slow"]
-    assert [r.setting for r in found.care] == ["faster"]
-    assert [r.setting for r in found.refused] == ["one_step", "liar"]
+    assert [r.setting for r in found.trusted] == ["fast", "slow", "tolerant"]
+    assert [r.setting for r in found.care] == ["faster", "loose"]
+    assert [r.setting for r in found.refused] == ["one_step", "vacuous", "liar"]
+    assert {r.tone for r in found.refused} == {"bad"}  # in tables as well
     assert [r.setting for r in found.absent] == ["later"]
     assert answer.trust([row("a", "failed", float("nan"))]).tone == "bad"
     assert answer.trust([row("a", "not compared")]).answer == "Not known: nothing is compared yet"

@@ -7,14 +7,9 @@ from markupsafe import Markup
 
 from slds_core.report.formats import NOTHING, duration, plain, scientific
 from slds_core.report.page import Page, Section
-from slds_core.report.rows import ConvergenceRow, GradientRow
+from slds_core.report.rows import LARGE, SMALL, ConvergenceRow, GradientRow
 from slds_core.report.tables import Column, Table, text
 
-LARGE = 0.1
-"""Relative error from which a gradient is not to be trusted, whatever it was designed to be."""
-
-_TRUSTED = {"exact", "within certificate"}
-_REFUSED = {"wrong", "failed"}
 _UNKNOWN = {
     "not compared": "nothing is compared yet",
     "not judged": "the witness cannot judge",
@@ -86,9 +81,9 @@ def trust(rows: list[GradientRow]) -> Trust:
     absent = [row for row in rows if row.run_seconds is None]
     there = [row for row in rows if row.run_seconds is not None]
     witnesses = [row for row in there if row.verdict == "witness"]
-    refused = [row for row in there if row.verdict in _REFUSED or (row.error is not None and not row.error < LARGE)]
-    trusted = [row for row in there if row.verdict in _TRUSTED and row not in refused]
-    care = [row for row in there if row not in (*witnesses, *refused, *trusted)]
+    refused = [row for row in there if row.tone == "bad"]
+    trusted = [row for row in there if row.tone == "good"]
+    care = [row for row in there if row.tone == "open"]
     trusted.sort(key=_price)
     care.sort(key=lambda row: float("inf") if row.error is None else row.error)
     refused.sort(key=lambda row: float("inf") if row.error is None else row.error, reverse=True)
@@ -126,7 +121,13 @@ def _render(page: Page) -> Markup:
     ]
     present = len(page.study.files)
     return page.template(
-        __package__, "answer.html.j2", models=models, overview=_overview(models), present=present, large=LARGE
+        __package__,
+        "answer.html.j2",
+        models=models,
+        overview=_overview(models),
+        present=present,
+        small=SMALL,
+        large=LARGE,
     )
 
 
