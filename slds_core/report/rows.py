@@ -109,7 +109,8 @@ def convergence_rows(results: ModelResults) -> list[ConvergenceRow]:
     rows = []
     for name, dataset in results.inference.items():
         residual = results.residual.get(name)
-        rate = _number(residual["eigenvalue"][0]) if residual is not None and "eigenvalue" in residual else None
+        known = residual is not None and "eigenvalue" in residual and residual["eigenvalue"].size > 0
+        rate = _number(residual["eigenvalue"][0]) if known and residual is not None else None
         predicted, taken = _sweeps_to_target(dataset, rate)
         largest = float(residual["residual_max"]) if residual is not None else None
         status, message = dataset.attrs["status"], str(dataset.attrs["status_message"])

@@ -129,6 +129,8 @@ def gather(
         if (kind, setting) not in found.absent and not _has(found, kind, setting):
             found.absent[kind, setting] = _absence(result, damaged.get(result), logs)
     if checked:
+        for found in results.values():
+            _put_in_order(found, checked)
         for model, paths in gradients.items():
             _compare_some(results[model], paths, checked.references)
     sources = {path.name: path.read_text(encoding="utf-8") for path in configuration or ()}
@@ -179,10 +181,22 @@ def _compare_some(found: ModelResults, gradients: list[Path], references: list[s
     found.absent[_COMPARISON] = Absence("missing", "not all gradients are there; this report compares those that are")
 
 
+def _put_in_order(found: ModelResults, study: Configuration) -> None:
+    """Puts a model's results in the order that the configuration has its settings in; what it does not have comes last."""
+    for kind, names in (("inference", study.inference), ("residual", study.inference), ("gradient", study.gradients)):
+        results = getattr(found, kind)
+        setattr(found, kind, {name: results[name] for name in [*names, *results] if name in results})
+
+
 def _files(folder: Path) -> list[Path]:
-    """Returns the NetCDF files in a folder of results, models first, then what follows from them."""
+    """Returns the NetCDF files in a folder of results, models first, then what follows from them; numbers in names in their order."""
     found = [path for path in folder.rglob("*.nc") if not path.name.startswith(".")]
-    return sorted(found, key=lambda path: (_place(path)[0], _ORDER.index(_place(path)[1]), path.name))
+    return sorted(found, key=lambda path: (_place(path)[0], _ORDER.index(_place(path)[1]), _by_numbers(path.stem)))
+
+
+def _by_numbers(name: str) -> list[str | int]:
+    """Returns what a name sorts by: ``sweeps_50`` before ``sweeps_150``."""
+    return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", name)]
 
 
 def _place(path: Path) -> Result:

@@ -30,12 +30,14 @@ def inference(sweeps=12, steps=6, states=3, latent=2, *, fill=None, tolerance=1e
             ("time", "latent", "latent_next"),
             mean[:, :, None] * mean[:, None] + np.eye(latent),
         ),
+        "sweeps": ((), sweeps),
         "run_seconds": ("repeat", np.array([0.2, 0.3])),
         "compile_seconds": ((), 1.5),
         "compilation_cached": ((), 0),
         "temporary_bytes": ((), 2**20),
     }
-    dataset = xr.Dataset(data, attrs={"status": "converged", "precision": "float64", "setting": "some"})
+    attributes = {"status": "converged", "status_message": "met", "precision": "float64", "setting": "some"}
+    dataset = xr.Dataset(data, attrs=attributes)
     if fill is not None:
         dataset = dataset.map(lambda v: v * 0 + fill if v.dtype.kind == "f" else v, keep_attrs=True)
     parameters = {} if tolerance is None else {"tolerance": tolerance}
@@ -49,6 +51,8 @@ def residual(values=(0.5, 0.25), error=0.01):
         {
             "eigenvalue": ("ritz", values),
             "eigenvalue_error": ("ritz", np.full(values.shape, error)),
+            "residual_max": ((), 1e-12),
+            "residual_mean": ((), 1e-13),
             "measured_rate": ((), 0.5),
         }
     )
@@ -216,3 +220,15 @@ def test_without_potentials_the_most_probable_state_of_each_transition():
     assert most_likely_states(None, dataset).tolist() == [0, 1, 0]
     dataset["posterior_marginals"].values[1] = NAN
     assert most_likely_states(None, dataset).tolist() == [0, -1, 0]
+
+
+def test_the_caption_of_convergence_says_what_the_table_says():
+    """A setting that used up its sweeps and got there all the same had passed for not converged."""
+    limit = inference()
+    limit.attrs["status"] = "sweep_limit"
+    far = residual()
+    far["residual_max"] = 1e-3
+    results = ModelResults("m", inference={"there": limit, "away": limit}, residual={"there": residual(), "away": far})
+    words = FIGURES["convergence"].describe(results)
+    assert "1 of 2 settings reached the fixed point, there with" in words
+    assert "Not there: away (sweep limit, " in words

@@ -27,6 +27,7 @@ from slds_core.report.figures.canvas import (
 )
 from slds_core.report.figures.labels import Label, label_points, legend
 from slds_core.report.load import ModelResults, settings
+from slds_core.report.rows import convergence_rows
 
 TITLE = "Convergence: residual and gap to the best ELBO"
 _NAMED = 8  # lines; more would be a tangle
@@ -69,11 +70,14 @@ def convergence(results: ModelResults) -> Figure:
     if not any(_positive(t.residual).any() for t in traces):
         return note("Convergence: no setting has a trace with a finite residual above zero.")
     named, quiet = _chosen(traces)
+    # as far as it goes, a setting looks the same in all models' figures
+    places = {t.name: k for k, t in enumerate(traces if len(traces) <= _NAMED else named)}
+    looks = [look(places[t.name]) for t in named]
     figure = Figure(figsize=(WIDTH, 5.6))
     rounding, unnamed = _rounding(results), list[Label]()
     for position, (what, against, title, ylabel, xlabel) in enumerate(_PANELS):
         axes = panel(figure, 0.72 + (position % 2) * 3.3, 0.32 + (position // 2) * 2.62, 2.95, 1.85)
-        _draw(axes, named, quiet, what, against, rounding[what])
+        _draw(axes, named, looks, quiet, what, against, rounding[what])
         axes.set_title(title, pad=8)
         axes.set(xlabel=xlabel, ylabel=ylabel)
         if position % 2:
@@ -82,7 +86,7 @@ def convergence(results: ModelResults) -> Figure:
         if position == 0:
             across = np.array(axes.get_xlim())
             lines += [(across, np.full(2, t.tolerance)) for t in named if math.isfinite(t.tolerance)][:1]
-            ends = [_end(t, k, what, against) for k, t in enumerate(named)]
+            ends = [_end(t, *own, what, against) for t, own in zip(named, looks, strict=True)]
             unnamed = label_points(axes, [e for e in ends if e], lines)
         if position == 1:
             legend(axes, unnamed, loc="upper right")
@@ -103,19 +107,20 @@ def describe(results: ModelResults) -> str:
             f"The smallest last change of the state is {number(best.last)}, by {best.name} after "
             f"{number(best.sweeps[-1])} sweeps and products and {number(best.seconds[-1])} s."
         )
-    done = [t for t in traces if t.status in ("converged", "precision_floor")]
+    rows = {row.setting: row for row in convergence_rows(results)}  # what the table says
+    done = [t for t in traces if rows[t.name].tone == "good"]
     if done:
         first = min(done, key=lambda t: t.sweeps[-1])
         sentences.append(
-            f"{len(done)} of {len(traces)} settings met their own criterion, {first.name} with the fewest sweeps and products "
+            f"{len(done)} of {len(traces)} settings reached the fixed point, {first.name} with the fewest sweeps and products "
             f"({number(first.sweeps[-1])})."
         )
     else:
-        sentences.append(f"None of {len(traces)} settings met its own criterion.")
-    others = [t for t in traces if t not in done]
+        sentences.append(f"None of {len(traces)} settings reached the fixed point.")
+    others = [t for t in traces if rows[t.name].tone != "good"]
     if others:
-        worst = ", ".join(f"{t.name} ({t.status.replace('_', ' ')}, {number(t.last)})" for t in others[:3])
-        sentences.append(f"Not converged: {worst}{f' and {len(others) - 3} more' if len(others) > 3 else ''}.")
+        worst = ", ".join(f"{t.name} ({rows[t.name].verdict}, {number(t.last)})" for t in others[:3])
+        sentences.append(f"Not there: {worst}{f' and {len(others) - 3} more' if len(others) > 3 else ''}.")
     for trace in [t for t in traces if _predictable(t)][:1]:
         measured = results.residual[trace.name].get("measured_rate", math.nan)
         tail = f"; {rate(float(measured))} was measured" if np.isfinite(measured) else ""
@@ -200,7 +205,15 @@ def _rounding(results: ModelResults) -> dict[str, float]:
     return {"residual": unit, "gap": unit * max(finite) if finite and max(finite) > 0 else math.nan}
 
 
-def _draw(axes: Axes, named: list[_Trace], quiet: list[_Trace], what: str, against: str, rounding: float) -> None:
+def _draw(
+    axes: Axes,
+    named: list[_Trace],
+    looks: list[tuple[str, str]],
+    quiet: list[_Trace],
+    what: str,
+    against: str,
+    rounding: float,
+) -> None:
     shown = [*named, *quiet]
     values = np.concatenate([getattr(t, what) for t in shown] or [np.zeros(0)])
     tolerances = sorted({t.tolerance for t in shown if what == "residual" and math.isfinite(t.tolerance)})
@@ -211,8 +224,7 @@ def _draw(axes: Axes, named: list[_Trace], quiet: list[_Trace], what: str, again
         at = thinned(len(trace.sweeps), 60)
         x, y = getattr(trace, against)[at], getattr(trace, what)[at]
         axes.plot(x, np.where(_positive(y), y, np.nan), color=QUIET, alpha=0.5, linewidth=0.6, rasterized=True)
-    for position, trace in enumerate(named):
-        colour, marker = look(position)
+    for trace, (colour, marker) in zip(named, looks, strict=True):
         at = thinned(len(trace.sweeps), _POINTS)
         x, y = getattr(trace, against)[at], getattr(trace, what)[at]
         y = np.where(_positive(y), y, np.nan)
@@ -233,12 +245,11 @@ def _draw(axes: Axes, named: list[_Trace], quiet: list[_Trace], what: str, again
     axes.set_ylim(low, high)
 
 
-def _end(trace: _Trace, position: int, what: str, against: str) -> Label | None:
+def _end(trace: _Trace, colour: str, marker: str, what: str, against: str) -> Label | None:
     y = getattr(trace, what)
     visible = np.flatnonzero(_positive(y))
     if not visible.size:
         return None
-    colour, marker = look(position)
     return Label(float(getattr(trace, against)[visible[-1]]), float(y[visible[-1]]), trace.name, colour, marker)
 
 
