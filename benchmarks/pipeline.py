@@ -51,7 +51,7 @@ FEWER: dict[str, Any] = {
         "truncated": {"plugin": "truncated", "at": ["sweeps", "converged"], "sweeps": 5},
         "unrolled": {"plugin": "unrolled", "sweeps": [25, 50, 100, 200]},
     },
-    "references": ["fisher_cg_at_converged_tolerance_1e-10"],
+    "references": ["fisher_cg_converged_tolerance_1e-10"],
 }
 """36 gradients at 4 states, so that five models make 200 settings; the study of one model has as many of its own."""
 

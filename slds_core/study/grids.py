@@ -13,10 +13,13 @@ from slds_core.study.errors import StudyError
 MOST = 1000
 """Most settings that one may stand for: a product of lists is soon more than anyone meant."""
 NOT_SWEPT = frozenset({"plugin"})
+_SAYS_ITSELF = frozenset({"at"})  # whose values are names
 
 
 def expand(name: str, setting: dict[str, Any], fields: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """Returns the settings that one with lists stands for: their product, named ``name_value`` or ``name_key_value_key_value``.
+
+    Values of ``at``, which are names, need no key before them: ``name_converged_tolerance_0.01``.
 
     Args:
         name: the setting's name.
@@ -37,7 +40,8 @@ def expand(name: str, setting: dict[str, Any], fields: dict[str, Any]) -> dict[s
         chosen = dict(zip(swept, values, strict=True))
         label = [_label(value) for value in values]
         if len(swept) > 1:
-            label = [part for pair in zip(swept, label, strict=True) for part in pair]
+            pairs = zip(swept, label, strict=True)
+            label = [part for key, own in pairs for part in ([own] if key in _SAYS_ITSELF else [key, own])]
         settings["_".join([name, *label])] = setting | chosen
     return settings
 

@@ -66,12 +66,11 @@ def resolve(written: Configuration, folder: Path) -> tuple[Configuration, list[P
         problems += [Problem(("plugins",), error) for error in catalogues[kind].taken]
     sections: dict[str, _Section] = {}
     for kind in ("models", "inference", "gradients"):
-        sections[kind], found = _section(
-            kind, getattr(written, kind), written.defaults.get(kind, {}), catalogues[kind], folder
-        )
+        places = sections["inference"].groups if kind == "gradients" else {}
+        defaults = written.defaults.get(kind, {})
+        sections[kind], found = _section(kind, getattr(written, kind), defaults, catalogues[kind], folder, places)
         problems += found
-    sections["gradients"], found = _spread(sections["gradients"], sections["inference"])
-    problems += found
+    problems += _check_starts(sections["gradients"], sections["inference"])
     groups = sections["gradients"].groups
     references = list(dict.fromkeys(name for wanted in written.references for name in groups.get(wanted) or [wanted]))
     problems += [
@@ -108,8 +107,14 @@ def anchored(path: str, folder: Path) -> Path:
 
 
 def _section(
-    kind: str, written: dict[str, Any], defaults: dict[str, Any], known: Catalogue, folder: Path
+    kind: str,
+    written: dict[str, Any],
+    defaults: dict[str, Any],
+    known: Catalogue,
+    folder: Path,
+    places: dict[str, list[str]],
 ) -> tuple[_Section, list[Problem]]:
+    """Returns a section's settings; ``places`` are the inference settings that each one written there led to, where ``at`` may be."""
     section, problems, used = _Section(), [], set()
     for name, setting in written.items():
         place = (kind, name)
@@ -125,7 +130,7 @@ def _section(
         inherited = {key: value for key, value in defaults.items() if key in fields}
         used |= inherited.keys()
         try:
-            expanded = grids.expand(name, inherited | given, fields)
+            expanded = grids.expand(name, _spread(inherited | given, places), fields)
         except StudyError as error:
             problems.append(Problem(place, str(error)))
             section.groups[name] = []
@@ -155,20 +160,24 @@ def _placed(setting: Setting, known: Catalogue, folder: Path) -> tuple[Any, dict
     return type(setting).model_validate(given), fields
 
 
-def _spread(gradients: _Section, inference: _Section) -> tuple[_Section, list[Problem]]:
-    """Returns the gradient settings, each ``at`` that names a list of inference settings spread over it."""
-    spread, problems = _Section(), []
+def _spread(setting: dict[str, Any], places: dict[str, list[str]]) -> dict[str, Any]:
+    """Returns a gradient setting whose ``at`` lists, before all else, each inference setting that what is written there led to."""
+    at = setting.get("at")
+    names = at if isinstance(at, list) else [at]
+    if at is None or not all(isinstance(name, str) for name in names):
+        return setting
+    chosen = [single for name in names for single in places.get(name) or [name]]
+    return {"at": chosen[0] if len(chosen) == 1 and not isinstance(at, list) else chosen} | {
+        key: value for key, value in setting.items() if key != "at"
+    }
+
+
+def _check_starts(gradients: _Section, inference: _Section) -> list[Problem]:
+    problems = []
     for name, setting in gradients.settings.items():
         assert isinstance(setting, GradientSetting)
-        place, at = gradients.places[name], setting.at
-        chosen = inference.groups.get(at, [at]) if isinstance(at, str) else [at]
-        for single in chosen:
-            label = f"{name}_{single}" if len(chosen) > 1 else name
-            problems += [
-                p for p in spread.add(place, label, setting.model_copy(update={"at": single})) if label != name
-            ]
-        problems += _check_start(place, setting, inference)
-    return spread, problems
+        problems += _check_start(gradients.places[name], setting, inference)
+    return list(dict.fromkeys(problems))
 
 
 def _check(kind: str, place: KeyPath, setting: Setting) -> list[Problem]:

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 import xarray as xr
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
+from slds_core.report.figures.canvas import shortened
 from slds_core.report.figures.catalogue import CLAIMS, FIGURES
 from slds_core.report.figures.posterior import most_likely_states
 from slds_core.report.load import ModelResults
@@ -91,14 +93,14 @@ def comparison(errors, references=("direct",), certificates=None):
     )
 
 
-def many(count=200):
-    errors = {f"estimator_{n}": 10.0 ** -(n % 15) for n in range(count)} | {"direct": 0.0}
+def many(count=200, estimator="estimator", setting="setting", direct="direct"):
+    errors = {f"{estimator}_{n}": 10.0 ** -(n % 15) for n in range(count)} | {direct: 0.0}
     return ModelResults(
         "many",
-        inference={f"setting_{n}": inference(sweeps=40 + n) for n in range(count)},
-        residual={f"setting_{n}": residual((0.9 - 0.001 * n, 0.3)) for n in range(count)},
+        inference={f"{setting}_{n}": inference(sweeps=40 + n) for n in range(count)},
+        residual={f"{setting}_{n}": residual((0.9 - 0.001 * n, 0.3)) for n in range(count)},
         gradient={n: gradient(k + 1, 0.01 * (k + 1), 1000 * (k + 1)) for k, n in enumerate(errors)},
-        comparison=comparison(errors, ("direct", "estimator_0"), {n: 10 * e for n, e in errors.items()}),
+        comparison=comparison(errors, (direct, f"{estimator}_0"), {n: 10 * e for n, e in errors.items()}),
     )
 
 
@@ -165,6 +167,36 @@ def test_never_fails_and_says_something(case, kind):
     assert height <= 11, "longer than a page"
     assert len(to_element(render_svg(figure), width, "x", "y")) < 350_000
     assert kind.describe(results).strip().endswith(".")
+
+
+@pytest.mark.parametrize("count", [3, 30])
+@pytest.mark.parametrize("kind", FIGURES.values(), ids=FIGURES)
+def test_long_names_stay_within_the_figure(kind, count):
+    """Grids name settings after all their values; a name may have a hundred characters."""
+    results = many(
+        count, *(f"{word}_converged_tolerance_1e-06_max_products_".ljust(95, "x") for word in "es"), "d" * 97
+    )
+    if not kind.applies(results):
+        return
+    figure = kind.draw(results)
+    figure.draw_without_rendering()
+    whole = figure.bbox.padded(2)
+    # numbers at ticks beyond the axes are not drawn
+    words = [text for text in figure.findobj(Text) if text.get_visible() and len(text.get_text()) > 10]
+    out = {text.get_text() for text in words if not _within(Text.get_window_extent(text), whole)}
+    assert not out
+
+
+def _within(box, whole):
+    return whole.x0 <= box.x0 and box.x1 <= whole.x1 and whole.y0 <= box.y0 and box.y1 <= whole.y1
+
+
+def test_shortened_names_stay_apart():
+    names = [f"fisher_cg_converged_tolerance_{n}_and_then_{k}" for n in range(20) for k in range(20)]
+    short = shortened(names, 20)
+    assert list(short) == names
+    assert len(set(short.values())) == len(names)
+    assert shortened(["a" * 36, "b" * 37]) == {"a" * 36: "a" * 36, "b" * 37: "b" * 17 + "…" + "b" * 18}
 
 
 @pytest.mark.parametrize("kind", CLAIMS.values(), ids=CLAIMS)

@@ -162,7 +162,7 @@ def test_lists_are_grids_with_readable_names(study):
     assert found.inference["sweeps_20"].parameters == {"max_sweeps": 20}
     assert list(found.gradients)[:2] == ["implicit_converged", "implicit_sweeps_10"]
     assert found.gradients["implicit_sweeps_10"].at == "sweeps_10"
-    name = "loose_tolerance_0.001_max_products_10_sweeps_20"
+    name = "loose_sweeps_20_tolerance_0.001_max_products_10"
     assert found.gradients[name].parameters == {"tolerance": 1e-3, "max_products": 10}
     assert len(found.gradients) == 2 + 2 * 2 * 2
     assert found.references == ["implicit_converged", "implicit_sweeps_10"]

@@ -104,6 +104,22 @@ def plain(name: object) -> str:
     return str(name).replace("$", r"\$")
 
 
+def shortened(names: Iterable[str], most: int = 36) -> dict[str, str]:
+    """Returns names with their middle left out where they are longer than that, and longer still where they would be alike."""
+    whole = list(dict.fromkeys(names))
+    short = {name: _cut(name, most) for name in whole}
+    while len(set(short.values())) < len(whole):
+        most += 4
+        alike = [name for name in whole if list(short.values()).count(short[name]) > 1]
+        short |= {name: _cut(name, most) for name in alike}
+    return short
+
+
+def _cut(name: str, most: int) -> str:
+    end = most // 2  # where grids write their values
+    return name if len(name) <= most else f"{name[: most - 1 - end]}…{name[-end:]}"
+
+
 def listed(names: Iterable[object], most: int = 4) -> str:
     """Returns names as text: a, b and c; of many, the first and how many more."""
     words = [str(name) for name in names]

@@ -3,11 +3,13 @@
 from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from slds_core.report.figures.canvas import (
     INK,
     QUIET,
+    WIDTH,
     footnote,
     listed,
     logarithmic,
@@ -16,6 +18,7 @@ from slds_core.report.figures.canvas import (
     number,
     panel,
     plain,
+    shortened,
     styled,
 )
 from slds_core.report.figures.compared import FLOOR, Estimate, compared, estimates, reference
@@ -50,27 +53,35 @@ def certificates(results: ModelResults) -> Figure:
     axes.text(
         0.97, 0.03, "bound < error: broken", transform=axes.transAxes, ha="right", va="bottom", fontsize=8, color=INK
     )
-    labels = []
+    labels, brief = [], shortened((e.name for e in found), 30)
     for k, (e, x, y) in enumerate(zip(found, errors, bounds, strict=True)):
         named = k < _NAMED
         colour, marker = look(k) if named else (QUIET, ".")
         axes.plot(x, y, marker, color=colour, markersize=6 if named else 4, zorder=3 if named else 2)
         if named:
-            labels.append(Label(x, y, e.name, colour, marker))
+            labels.append(Label(x, y, brief[e.name], colour, marker))
     left = label_points(axes, labels, [(diagonal, diagonal)])
-    legend(axes, left, loc="upper left", fontsize=7.5)
-    axes.set(
-        xlabel=f"true relative error, against {plain(reference(results))} (1)", ylabel="certified relative error (1)"
-    )
+    if left:  # beside the panel, which a long legend would cover
+        _widen(figure, axes)
+        legend(axes, left, loc="upper left", bbox_to_anchor=(1.01, 1.01), fontsize=7.5)
+    axes.set(xlabel="true relative error (1)", ylabel="certified relative error (1)")
     axes.set_title("A certificate holds above the line", pad=8)
-    more = [f"{len(found) - _NAMED} more in grey"] if len(found) > _NAMED else []
+    more = [f"errors are against {plain(reference(results))}"]
+    more += [f"{len(found) - _NAMED} more in grey"] if len(found) > _NAMED else []
     more += [f"broken, of infinite error: {plain(listed((e.name for e in beyond), 3))}"] if beyond else []
     more += [f"{len(unknown)} of unknown error"] if unknown else []
     more += [f"infinite: {plain(listed(infinite, 3))}"] if infinite else []
     more += [f"{len(without)} estimators have none"] if without else []
     text = "; ".join(more)
-    footnote(figure, text if infinite or beyond else text.capitalize())  # a name keeps its letters
+    footnote(figure, text[:1].upper() + text[1:])  # names keep their letters
     return figure
+
+
+def _widen(figure: Figure, axes: Axes) -> None:
+    """Makes a figure as wide as the text, and leaves its axes where they are."""
+    place, narrow = axes.get_position(), figure.get_size_inches()
+    figure.set_size_inches(WIDTH, narrow[1])
+    axes.set_position((place.x0 * narrow[0] / WIDTH, place.y0, place.width * narrow[0] / WIDTH, place.height))
 
 
 def describe(results: ModelResults) -> str:

@@ -18,6 +18,7 @@ from slds_core.report.figures.canvas import (
     number,
     panel,
     plain,
+    shortened,
     styled,
 )
 from slds_core.report.load import ModelResults
@@ -47,7 +48,8 @@ def cost(results: ModelResults) -> Figure:
         return note("Cost: nothing was timed.")
     shown = _chosen(costs)
     shown.sort(key=lambda c: (c.kind != "inference", -np.nan_to_num(c.run_seconds)))
-    left = 0.3 + 0.069 * max(len(c.name) for c in shown)
+    brief = shortened(c.name for c in shown)
+    left = 0.3 + 0.069 * max(len(name) for name in brief.values())
     row = 0.19
     gaps = np.cumsum([i > 0 and c.kind != shown[i - 1].kind for i, c in enumerate(shown)]) * 0.9
     place = np.arange(len(shown)) + gaps
@@ -62,7 +64,7 @@ def cost(results: ModelResults) -> Figure:
     for k, (title, unit, values, ranges) in enumerate(panels):
         axes = panel(figure, left + k * (width + 0.28), 0.42, width, height)
         spread = [v for pair in ranges for v in pair] if ranges else []
-        logarithmic(axes, "x", [*values, *spread], most=4, least_decades=1)
+        logarithmic(axes, "x", [*values, *spread], most=max(2, min(4, int(width / 0.4))), least_decades=1)
         low, high = axes.get_xlim()
         axes.set_xlim(low, high * (high / low) ** 0.3)  # room for the numbers
         for y, c, value, pair in zip(place, shown, values, ranges or [None] * len(shown), strict=True):
@@ -79,7 +81,7 @@ def cost(results: ModelResults) -> Figure:
             axes.annotate(
                 _short(value), (furthest, y), (5, 0), textcoords="offset points", va="center", fontsize=7, color=INK
             )
-        axes.set_yticks(place, [plain(c.name) for c in shown] if k == 0 else [])
+        axes.set_yticks(place, [plain(brief[c.name]) for c in shown] if k == 0 else [])
         axes.set_ylim(place[-1] + 0.6, -0.6)
         axes.tick_params(axis="y", length=0)
         axes.spines["left"].set_visible(False)

@@ -18,6 +18,7 @@ from slds_core.report.figures.canvas import (
     number,
     panel,
     plain,
+    shortened,
     styled,
 )
 from slds_core.report.trainings import Contest, Study, Training, contests
@@ -38,7 +39,8 @@ def estimators(study: Study) -> Figure | None:
     if found is None:
         return None
     names = list(found.runs)[:_ROWS]
-    left = 0.3 + 0.069 * max(len(name) for name in names)
+    brief = shortened(names)
+    left = 0.3 + 0.069 * max(len(name) for name in brief.values())
     height = 0.24 * len(names) + 0.1
     figure = Figure(figsize=(WIDTH, 0.5 + height + 0.75 + 1.9 + 0.75))
     width = (WIDTH - left - 0.2 - 2 * 0.22) / 3
@@ -57,7 +59,7 @@ def estimators(study: Study) -> Figure | None:
             axes.locator_params(axis="x", nbins=3)
         for y, name in enumerate(names):
             _strip(axes, y, values[name], *look(y))
-        axes.set_yticks(range(len(names)), [plain(name) for name in names] if k == 0 else [])
+        axes.set_yticks(range(len(names)), [plain(brief[name]) for name in names] if k == 0 else [])
         axes.set_ylim(len(names) - 0.5, -0.5)
         axes.tick_params(axis="y", length=0)
         axes.set_xlabel(unit)

@@ -7,7 +7,19 @@ from matplotlib.collections import PolyCollection
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
-from slds_core.report.figures.canvas import INK, MISSING, WIDTH, footnote, listed, note, number, panel, plain, styled
+from slds_core.report.figures.canvas import (
+    INK,
+    MISSING,
+    WIDTH,
+    footnote,
+    listed,
+    note,
+    number,
+    panel,
+    plain,
+    shortened,
+    styled,
+)
 from slds_core.report.figures.compared import ALL, compared, reference
 from slds_core.report.load import ModelResults
 
@@ -33,7 +45,8 @@ def gradient_errors(results: ModelResults) -> Figure:
     order = sorted(names, key=lambda n: -np.nan_to_num(total[n], nan=np.inf))
     shown = order[:_ROWS]
     values = errors.sel(estimator=shown, group=groups).values.astype(float)
-    left = 0.25 + 0.073 * max(len(n) for n in shown)
+    brief = shortened(shown)
+    left = 0.25 + 0.073 * max(len(n) for n in brief.values())
     families, short = _families(groups)
     row, top = 0.225, 0.5 + 0.045 * max(len(s) for s in short)
     figure = Figure(figsize=(WIDTH, top + row * len(shown) + (0.55 if len(order) > len(shown) else 0.42)))
@@ -50,7 +63,7 @@ def gradient_errors(results: ModelResults) -> Figure:
     for (i, j), value in np.ndenumerate(values):
         colour = "white" if shade[i, j] < _DARK_BELOW else "black" if np.isfinite(shade[i, j]) else INK
         axes.text(j, i, _cell(value), ha="center", va="center", fontsize=dense, color=colour)
-    axes.set_yticks(range(len(shown)), [plain(n) for n in shown])
+    axes.set_yticks(range(len(shown)), [plain(brief[n]) for n in shown])
     axes.set_xticks(
         range(len(groups)), [plain(s) for s in short], rotation=38, ha="left", rotation_mode="anchor", fontsize=7.5
     )
@@ -66,10 +79,9 @@ def gradient_errors(results: ModelResults) -> Figure:
         axes.plot([begin - 0.4, end + 0.4], [len(shown) - 0.42] * 2, color=INK, linewidth=0.8, clip_on=False)
     axes.set_ylim(len(shown) - 0.5, -0.5)
     axes.set_xlim(-0.5, len(groups) - 0.5)
-    figure.text(
-        0.1 / WIDTH, 1 - 0.22 / figure.get_size_inches()[1], f"Relative difference from {plain(first)}, the worst first",
-        fontsize=9.5, fontweight="bold", va="center",
-    )  # fmt: skip
+    title = f"Relative difference from {plain(shortened([first], 40)[first])}, the worst first"
+    height = figure.get_size_inches()[1]
+    figure.text(0.1 / WIDTH, 1 - 0.22 / height, title, fontsize=9.5, fontweight="bold", va="center")
     left_out = len(order) - len(shown)
     if left_out:
         footnote(figure, f"{left_out} estimators with smaller errors are left out here; the table has them.")

@@ -6,7 +6,19 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from slds_core.report.figures.canvas import INK, WIDTH, footnote, listed, look, note, number, panel, rate, styled
+from slds_core.report.figures.canvas import (
+    INK,
+    WIDTH,
+    footnote,
+    listed,
+    look,
+    note,
+    number,
+    panel,
+    rate,
+    shortened,
+    styled,
+)
 from slds_core.report.figures.labels import Label, legend
 from slds_core.report.load import ModelResults
 
@@ -43,7 +55,8 @@ def spectrum(results: ModelResults) -> Figure:
             markersize=4.5, zorder=3,
         )  # fmt: skip
         leading = float(values[0])
-        ends.append(Label(place[0], leading, f"λ = {rate(leading)}  {listed(found.names, 4)}", colour, marker))
+        brief = shortened(found.names, 40 if len(found.names) < 3 else 20)
+        ends.append(Label(place[0], leading, f"λ = {rate(leading)}  {listed(brief.values(), 4)}", colour, marker))
     top = max(1.0, max(float(np.nanmax(s.values)) for s in drawn))
     axes.axhline(1, color=INK, linewidth=0.8)
     axes.set(xlim=(0.3, count + 0.7), ylim=(0, 1.12 * top))

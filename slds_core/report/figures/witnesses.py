@@ -17,6 +17,7 @@ from slds_core.report.figures.canvas import (
     number,
     panel,
     plain,
+    shortened,
     styled,
 )
 from slds_core.report.figures.compared import ALL, FLOOR
@@ -50,16 +51,17 @@ def witnesses(results: ModelResults) -> Figure:
     place = np.arange(len(groups))
     for row in place:
         axes.axhline(float(row), color=QUIET, linewidth=0.4, alpha=0.45, zorder=0)
-    labels = []
+    labels, brief = [], shortened((name for pair in pairs for name in pair), 34)
     for values in resolution.values():
         axes.plot(np.maximum(values, FLOOR), place, "|", color=INK, markersize=9, markeredgewidth=1.4, zorder=2)
     for k, (pair, values) in enumerate(found.items()):
         colour, marker = look(k)
         axes.plot(np.maximum(values, FLOOR), place + 0.16 * (k - (len(found) - 1) / 2), marker, color=colour, zorder=3)
-        labels.append(
-            Label(0, 0, f"{pair[0]} against {pair[1]}: {number(values[groups.index(ALL)])} in all", colour, marker)
-        )
-    labels += [Label(0, 0, f"what {name} can resolve, by its own estimate", INK, "|") for name in resolution]
+        words = f"{brief[pair[0]]} against {brief[pair[1]]}: {number(values[groups.index(ALL)])} in all"
+        labels.append(Label(0, 0, words, colour, marker))
+    labels += [
+        Label(0, 0, f"what {shortened([name])[name]} can resolve, by its own estimate", INK, "|") for name in resolution
+    ]
     axes.set_yticks(place, [plain(g.replace("_", " ")) for g in groups])
     axes.set_ylim(len(groups) - 0.5, -0.5)
     axes.tick_params(axis="y", length=0)

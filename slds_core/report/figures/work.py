@@ -17,6 +17,7 @@ from slds_core.report.figures.canvas import (
     number,
     panel,
     plain,
+    shortened,
     styled,
 )
 from slds_core.report.figures.compared import FLOOR, Estimate, compared, estimates, pareto, reference
@@ -43,7 +44,8 @@ def work(results: ModelResults) -> Figure:
     few = len(found) <= _NAMED
     keyed = list(range(len(found))) if few else [i for i in range(len(found)) if any(f[i] for f in fronts)][:_NAMED]
     marks = {i: _mark(k) for k, i in enumerate(keyed)}
-    columns = 4
+    brief = shortened((e.name for e in found), 40)
+    columns = _columns([brief[found[i].name] for i in keyed])
     rows = -(-len(keyed) // columns)
     figure = Figure(figsize=(WIDTH, 3.05 + 0.17 * rows + 0.22))
     for k, ((price, label, _), front) in enumerate(zip(_PRICES, fronts, strict=True)):
@@ -64,19 +66,19 @@ def work(results: ModelResults) -> Figure:
                 axes.plot(x, y, marker, color=colour, fillstyle="full" if front[i] else "none", markersize=6, zorder=3)
             else:
                 axes.plot(x, y, ".", color=QUIET, markersize=4, alpha=0.7, zorder=2)
-        names = [Label(prices[i], errors[i], found[i].name, marks[i][0]) for i in marks if front[i]]
+        names = [Label(prices[i], errors[i], brief[found[i].name], marks[i][0]) for i in marks if front[i]]
         label_points(axes, names, [(np.array([x]), np.array([y])) for x, y in zip(prices, errors, strict=True)])
         axes.set(xlabel=label)
         axes.tick_params(labelleft=k == 0)
         if not k:
-            axes.set_ylabel(f"relative error against {plain(reference(results))} (1)")
+            axes.set_ylabel("relative error (1)")
             axes.set_title("Filled, joined: nothing is both cheaper and better", pad=8)
-    handles = [Label(0, 0, found[i].name, *marks[i], filled=any(f[i] for f in fronts)) for i in keyed]
+    handles = [Label(0, 0, brief[found[i].name], *marks[i], filled=any(f[i] for f in fronts)) for i in keyed]
     legend(
         figure.axes[0], handles, loc="upper left", bbox_to_anchor=(0.1 / WIDTH, (0.17 * rows + 0.34) / figure.get_size_inches()[1]),
         bbox_transform=figure.transFigure, ncols=columns, columnspacing=1.2, labelspacing=0.35, borderaxespad=0,
     )  # fmt: skip
-    text = "From the best to the worst, down the columns."
+    text = f"Errors are against {plain(reference(results))}. From the best to the worst, down the columns."
     footnote(figure, text if few else f"{text} Grey dots: {len(found) - len(keyed)} others, in the table.")
     return figure
 
@@ -118,6 +120,12 @@ applies = compared
 def _mark(position: int) -> tuple[str, str]:
     colours = (*COLOURS, INK)
     return colours[position % len(colours)], MARKERS[(position + position // len(colours)) % len(MARKERS)]
+
+
+def _columns(names: list[str]) -> int:
+    """Returns how many columns of names fit below the panels, four at most."""
+    widest = 0.3 + 0.066 * max(map(len, names), default=0)
+    return max(1, min(4, int((WIDTH - 0.1) / widest)))
 
 
 def _drawn(value: float, price: str) -> float:
