@@ -2,7 +2,6 @@
 
 from typing import Any, NamedTuple
 
-import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
 from slds_core.fixed_point import fixed_point_residual, newton_cg
@@ -41,11 +40,6 @@ def settled(model: SVAE, batch: Batch, start: Float[Array, "packed state"]) -> S
     divergence = problem.monitors(found.posterior)["kl"]
     residual = fixed_point_residual(problem, parameters, found.state).maximum
     return Settled(objective.value + divergence, divergence, objective.standard_error, residual)
-
-
-def uniform_start(batch: Batch, states: int) -> Float[Array, "packed state"]:
-    """Returns marginals that favour no state, where inference may start on sequences that it has not seen."""
-    return jnp.full((batch.transitions, states), 1 / states, batch.values.dtype)
 
 
 class Judgement(NamedTuple):
