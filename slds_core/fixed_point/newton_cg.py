@@ -103,13 +103,14 @@ def newton_cg(
         step = change(problem.state(posterior), state)
         by_sequence = change_by_sequence(problem, problem.state(posterior), state)
 
+        # this sweep is not counted yet, and one more judges where the step leads
+        room = jnp.minimum(products_per_step, max_sweeps - progress.sweeps - 2)
+
         def newton():
             # as exact as quadratic convergence asks for, but no more than the last step needs
             enough = jnp.maximum(jnp.minimum(forcing, step.maximum), 0.1 * tolerance / step.maximum)
             return _newton_direction(pull_response, pull_fisher, plain, tolerance=enough, max_products=room)
 
-        # this sweep is not counted yet, and one more judges where the step leads
-        room = jnp.minimum(products_per_step, max_sweeps - progress.sweeps - 2)
         near = (step.maximum < switch) & (step.maximum >= tolerance)
         direction, products = lax.cond(near & accepted & (room > 0), newton, lambda: (plain, jnp.array(0)))
         taken = _Iterate(message, direction, plain, jnp.ones_like(bound), jnp.array(0), bound, posterior)
