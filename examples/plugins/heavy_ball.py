@@ -23,7 +23,7 @@ class HeavyBall(GradientPlugin):
         import jax.numpy as jnp
         from jax import lax
 
-        from slds_core.gradients.implicit import implicit_gradient, solution
+        from slds_core.gradients import implicit_gradient, solution
         from slds_core.trees import add, add_scaled, norm, subtract, zeros_like
 
         def solve(system):

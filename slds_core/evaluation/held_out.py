@@ -13,6 +13,7 @@ from slds_core.learning.batch import Batch
 from slds_core.learning.objective import Estimate, settled_objective
 from slds_core.learning.training import SVAE
 from slds_core.models.slds import SLDSPotentials
+from slds_core.models.slds.starts import uniform_start
 
 _MAX_SWEEPS = 2000
 _TOLERANCE = 1e-9  # of the state; the bound's own error is of second order in it
@@ -43,11 +44,10 @@ def infer(
     if start is not None:
         return parameters, _ascend(problem, parameters, start)
     states = model.factors.initial.size
-    rows = [np.full(states, 1 / states), *np.eye(states)] if states > 1 else [np.ones(1)]
-    found = [
-        _ascend(problem, parameters, jnp.asarray(np.tile(row, (batch.transitions, 1)), batch.values.dtype))
-        for row in rows
-    ]
+    starts = [uniform_start(batch.transitions, states)]
+    if states > 1:
+        starts += [np.tile(one, (batch.transitions, 1)) for one in np.eye(states)]
+    found = [_ascend(problem, parameters, jnp.asarray(own, batch.values.dtype)) for own in starts]
     if len(found) == 1:
         return parameters, found[0]
     bounds = np.stack([np.atleast_1d(np.asarray(inference.posterior.elbo)) for inference in found])

@@ -9,7 +9,16 @@ from jaxtyping import Array, Float, Int, PyTree
 
 from slds_core.fixed_point.interface import MeanField
 from slds_core.fixed_point.limits import require_size, require_tolerance, trace_length
-from slds_core.fixed_point.progress import RESIDUAL, Inference, begin, record, unfinished
+from slds_core.fixed_point.progress import (
+    RESIDUAL,
+    Inference,
+    Progress,
+    begin,
+    conclude,
+    keeps_bound,
+    record,
+    unfinished,
+)
 from slds_core.fixed_point.residual import change, change_by_sequence
 from slds_core.trees import where
 
@@ -59,27 +68,17 @@ def anderson(
     require_tolerance("tolerance", tolerance)
     nothing, progress = begin(problem, parameters, state, length=length, criterion=criterion)
     first_message, unravel = ravel_pytree(problem.response(parameters, state))
-    epsilon = jnp.finfo(first_message.dtype).eps
 
-    def mixed(best: _Iterate) -> Float[Array, " entry"]:
-        gram = best.residuals @ best.residuals.T
-        # directions that nearly repeat each other would be weighted by noise
-        damping = 100 * epsilon * (jnp.trace(gram) + jnp.finfo(gram.dtype).tiny)
-        weights = jnp.linalg.solve(gram + damping * jnp.eye(memory, dtype=gram.dtype), best.residuals @ best.residual)
-        return best.message + best.residual - weights @ (best.messages + best.residuals)
-
-    def trial(carry):
+    def trial(carry: tuple[_Iterate, Progress]) -> tuple[_Iterate, Progress]:
         best, progress = carry
+        first = progress.iterations == 0
         plain = best.message + best.residual
-        candidate = jnp.where(best.filled > 0, mixed(best), plain)
-        message = jnp.where(progress.iterations == 0, first_message, candidate)
+        candidate = jnp.where(best.filled > 0, _mixed(best), plain)
+        message = jnp.where(first, first_message, candidate)
         state = problem.marginals(parameters, unravel(message))
         posterior = problem.posterior(parameters, state)
         residual = ravel_pytree(problem.parts(posterior)[1])[0] - message
-        bound = problem.elbo(posterior)
-        first = progress.iterations == 0
-        rounding = 100 * epsilon * problem.magnitude(posterior)
-        accepted = first | (bound >= best.bound - rounding) | (best.filled == 0)
+        accepted = first | keeps_bound(problem, posterior, best.bound) | (best.filled == 0)
 
         step = change(problem.state(posterior), state)
         by_sequence = change_by_sequence(problem, problem.state(posterior), state)
@@ -87,14 +86,11 @@ def anderson(
         taken = _Iterate(
             message,
             residual,
-            bound,
+            problem.elbo(posterior),
             jnp.roll(best.messages, 1, axis=0).at[0].set(grown * (message - best.message)),
             jnp.roll(best.residuals, 1, axis=0).at[0].set(grown * (residual - best.residual)),
             jnp.minimum(best.filled + grown, memory),
             posterior,
-        )
-        forgotten = best._replace(
-            messages=jnp.zeros_like(best.messages), residuals=jnp.zeros_like(best.residuals), filled=jnp.array(0)
         )
         progress = record(
             progress,
@@ -107,12 +103,27 @@ def anderson(
             criterion=criterion,
             monotone=False,
         )
-        return where(accepted, taken, forgotten), progress
+        return where(accepted, taken, _forgotten(best)), progress
 
     history = jnp.zeros((memory, first_message.size), first_message.dtype)
     zero = jnp.zeros_like(first_message)
     lowest = jnp.full((), -jnp.inf, progress.smallest.dtype)
     best = _Iterate(zero, zero, lowest, history, history, jnp.array(0), nothing)
     best, progress = lax.while_loop(lambda carry: unfinished(carry[1], max_sweeps), trial, (best, progress))
-    state = problem.state(best.posterior)
-    return Inference(best.posterior, state, progress.status, progress.iterations, progress.sweeps, progress.trace)
+    return conclude(best.posterior, problem.state(best.posterior), progress)
+
+
+def _mixed(best: _Iterate) -> Float[Array, " entry"]:
+    """Returns the message that least squares over the remembered differences extrapolates to."""
+    gram = best.residuals @ best.residuals.T
+    identity, numbers = jnp.eye(gram.shape[0], dtype=gram.dtype), jnp.finfo(gram.dtype)
+    # directions that nearly repeat each other would be weighted by noise
+    damping = 100 * numbers.eps * (jnp.trace(gram) + numbers.tiny)
+    weights = jnp.linalg.solve(gram + damping * identity, best.residuals @ best.residual)
+    return best.message + best.residual - weights @ (best.messages + best.residuals)
+
+
+def _forgotten(best: _Iterate) -> _Iterate:
+    """Returns the same iterate without memory, from which a plain sweep goes on."""
+    messages, residuals = jnp.zeros_like(best.messages), jnp.zeros_like(best.residuals)
+    return best._replace(messages=messages, residuals=residuals, filled=jnp.array(0))

@@ -5,7 +5,7 @@ from jaxtyping import Array, Float, Int, PyTree
 
 from slds_core.fixed_point.interface import FixedPoint, as_swept
 from slds_core.fixed_point.limits import require_tolerance, trace_length
-from slds_core.fixed_point.progress import RESIDUAL, Inference, begin, record, unfinished
+from slds_core.fixed_point.progress import RESIDUAL, Inference, begin, conclude, record, unfinished
 from slds_core.fixed_point.residual import change, change_by_sequence
 
 
@@ -57,4 +57,4 @@ def coordinate_ascent(
     nothing, progress = begin(problem, parameters, state, length=length, criterion=criterion)
     start = as_swept(problem, parameters, state), nothing, progress
     state, posterior, progress = lax.while_loop(lambda carry: unfinished(carry[2], max_sweeps), sweep, start)
-    return Inference(posterior, state, progress.status, progress.iterations, progress.sweeps, progress.trace)
+    return conclude(posterior, state, progress)

@@ -5,6 +5,7 @@ The message (the unary log-potentials, in an SLDS) is unconstrained, so every it
 shortened, and in the end replaced by a plain sweep ``d = G(o) - o``, which never lowers the bound.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -15,7 +16,16 @@ from jaxtyping import Array, Float, Int, PyTree
 from slds_core.fixed_point.conjugate_gradients import fisher_conjugate_gradients
 from slds_core.fixed_point.interface import MeanField
 from slds_core.fixed_point.limits import require_count, require_tolerance, trace_length
-from slds_core.fixed_point.progress import RESIDUAL, Inference, Progress, begin, record, unfinished
+from slds_core.fixed_point.progress import (
+    RESIDUAL,
+    Inference,
+    Progress,
+    begin,
+    conclude,
+    keeps_bound,
+    record,
+    unfinished,
+)
 from slds_core.fixed_point.residual import change, change_by_sequence
 from slds_core.trees import add_scaled, largest, scale, subtract, where, zeros_like
 
@@ -89,41 +99,21 @@ def newton_cg(
         answer, pull_response, posterior = jax.vjp(respond, state, has_aux=True)
         plain = subtract(answer, message)
         bound = problem.elbo(posterior)
-        rounding = 100 * jnp.finfo(bound.dtype).eps * problem.magnitude(posterior)
-        accepted = (progress.iterations == 0) | (bound >= best.bound - rounding)
+        accepted = (progress.iterations == 0) | keeps_bound(problem, posterior, best.bound)
         step = change(problem.state(posterior), state)
         by_sequence = change_by_sequence(problem, problem.state(posterior), state)
 
-        near = step.maximum < switch
-
-        # a sweep judges where the step leads
+        # this sweep is not counted yet, and one more judges where the step leads
         room = jnp.minimum(products_per_step, max_sweeps - progress.sweeps - 2)
 
-        def solve():
-            found = fisher_conjugate_gradients(
-                lambda direction: pull_response(direction)[0],
-                lambda direction: pull_fisher(direction)[0],
-                plain,
-                # as exact as quadratic convergence asks for, but no more than the last step needs
-                tolerance=jnp.maximum(jnp.minimum(forcing, step.maximum), 0.1 * tolerance / step.maximum),
-                max_products=room,
-            )
-            # Where the bound curves upwards, the solution so far still goes up. If it does so at once there is none: what is left is a
-            # place that leaves a saddle, and takes a long stride the way that it is going.
-            began = found.positive | (found.products > 1)
-            stride = jnp.maximum(_LIMIT / largest(plain), 1)
-            return where(began, _limited(found.solution), scale(stride, plain)), found.products
+        def newton():
+            # as exact as quadratic convergence asks for, but no more than the last step needs
+            enough = jnp.maximum(jnp.minimum(forcing, step.maximum), 0.1 * tolerance / step.maximum)
+            return _newton_direction(pull_response, pull_fisher, plain, tolerance=enough, max_products=room)
 
-        direction, products = lax.cond(
-            near & accepted & (step.maximum >= tolerance) & (room > 0), solve, lambda: (plain, jnp.array(0))
-        )
+        near = (step.maximum < switch) & (step.maximum >= tolerance)
+        direction, products = lax.cond(near & accepted & (room > 0), newton, lambda: (plain, jnp.array(0)))
         taken = _Iterate(message, direction, plain, jnp.ones_like(bound), jnp.array(0), bound, posterior)
-        patience = best.rejections < _REJECTIONS
-        rejected = best._replace(
-            direction=where(patience, best.direction, best.plain),
-            length=jnp.where(patience, _SHORTEN * best.length, 1.0),
-            rejections=jnp.where(patience, best.rejections + 1, 0),
-        )
         progress = record(
             progress,
             problem,
@@ -135,15 +125,53 @@ def newton_cg(
             criterion=criterion,
             monotone=False,
         )
-        return where(accepted, taken, rejected), progress
+        return where(accepted, taken, _after_rejection(best)), progress
 
     nothing, progress = begin(problem, parameters, state, length=length, criterion=criterion)
     message = problem.response(parameters, state)
     still, zero = zeros_like(message), jnp.zeros((), progress.smallest.dtype)
     best = _Iterate(message, still, still, zero + 1, jnp.array(0), zero - jnp.inf, nothing)
     best, progress = lax.while_loop(lambda carry: unfinished(carry[1], max_sweeps), trial, (best, progress))
-    state = problem.state(best.posterior)
-    return Inference(best.posterior, state, progress.status, progress.iterations, progress.sweeps, progress.trace)
+    return conclude(best.posterior, problem.state(best.posterior), progress)
+
+
+def _newton_direction(
+    pull_response: Callable[[PyTree], tuple[PyTree]],
+    pull_fisher: Callable[[PyTree], tuple[PyTree]],
+    plain: PyTree,
+    *,
+    tolerance: Float[Array, ""],
+    max_products: Int[Array, ""],
+) -> tuple[PyTree, Int[Array, ""]]:
+    """Returns the ``d`` of ``(I - S F) d = G(o) - o``, as far as it goes up, and how many products it took.
+
+    Args:
+        pull_response, pull_fisher: products with ``S`` and ``F``, which are symmetric.
+        plain: ``G(o) - o``.
+        tolerance, max_products: as for ``fisher_conjugate_gradients``.
+    """
+    found = fisher_conjugate_gradients(
+        lambda direction: pull_response(direction)[0],
+        lambda direction: pull_fisher(direction)[0],
+        plain,
+        tolerance=tolerance,
+        max_products=max_products,
+    )
+    # Where the bound curves upwards, the solution so far still goes up. If it does so at once there is none: what is left is a
+    # place that leaves a saddle, and takes a long stride the way that it is going.
+    began = found.positive | (found.products > 1)
+    stride = jnp.maximum(_LIMIT / largest(plain), 1)
+    return where(began, _limited(found.solution), scale(stride, plain)), found.products
+
+
+def _after_rejection(best: _Iterate) -> _Iterate:
+    """Returns the iterate with another way to go on from it: the same, but shorter; in the end a plain sweep."""
+    patience = best.rejections < _REJECTIONS
+    return best._replace(
+        direction=where(patience, best.direction, best.plain),
+        length=jnp.where(patience, _SHORTEN * best.length, 1.0),
+        rejections=jnp.where(patience, best.rejections + 1, 0),
+    )
 
 
 def _limited(direction: PyTree) -> PyTree:

@@ -5,7 +5,7 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, PyTree
+from jaxtyping import Array, Bool, Float, Int, PyTree
 
 from slds_core.fixed_point.interface import FixedPoint, require_enabled_precision
 from slds_core.fixed_point.residual import Residual
@@ -20,6 +20,7 @@ _FLOOR_UNITS = 1000
 
 # The bound is a difference of sums over time; a fall within this many units of rounding of them is no fall.
 _BOUND_UNITS = 1000
+_SAFEGUARD_UNITS = 100  # the same, where a step may still be taken back
 
 
 class Trace(eqx.Module):
@@ -128,7 +129,18 @@ def record(
     return Progress(status, here + 1, sweeps, smallest, best_at, trace)
 
 
+def keeps_bound(problem: FixedPoint, posterior: PyTree, bound: Float[Array, ""]) -> Bool[Array, ""]:
+    """Returns whether a posterior's bound is no lower than ``bound``, as far as rounding lets tell: the safeguard of bold steps."""
+    reached = problem.elbo(posterior)
+    return reached >= bound - _SAFEGUARD_UNITS * jnp.finfo(reached.dtype).eps * problem.magnitude(posterior)
+
+
 def unfinished(progress: Progress, limit: Int[Array, ""] | int) -> Array:
     """Returns whether to go on: no verdict yet, sweeps left, and room in the trace."""
     room = progress.iterations < progress.trace.sweeps.shape[0]
     return (progress.status == InferenceStatus.sweep_limit) & (progress.sweeps < limit) & room
+
+
+def conclude(posterior: PyTree, state: PyTree, progress: Progress) -> Inference:
+    """Returns what a solver found."""
+    return Inference(posterior, state, progress.status, progress.iterations, progress.sweeps, progress.trace)

@@ -18,6 +18,7 @@ from jax.scipy.sparse.linalg import bicgstab as jax_bicgstab
 from jaxtyping import Array, Float, PyTree
 
 from slds_core.fixed_point.coordinate_ascent import coordinate_ascent
+from slds_core.fixed_point.coupled import Coupled
 from slds_core.fixed_point.interface import MeanField
 from slds_core.fixed_point.residual import fixed_point_residual
 from slds_core.gradients.result import AdjointInfo, Gradient, GradientStatus, Objective
@@ -115,15 +116,8 @@ def _forward(problem, objective, parameters, state, max_sweeps: int, tolerance: 
         posterior = problem.combine(parameters, state, first, message, second)
         return objective(parameters, problem.with_state(posterior, state))
 
-    def side_by_side(parameters, blocks):
-        statistics, state = blocks
-        return (
-            problem.first_block(parameters, state).statistics,
-            problem.marginals(parameters, problem.message(parameters, statistics)),
-        )
-
     value, (explicit, cotangent) = jax.value_and_grad(evaluate, argnums=(0, 1))(parameters, blocks)
-    _, pull_back = jax.vjp(side_by_side, parameters, blocks)
+    _, pull_back = jax.vjp(Coupled(problem).sweep, parameters, blocks)
     return _Backward(
         value,
         explicit,

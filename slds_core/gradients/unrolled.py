@@ -1,10 +1,12 @@
 """Differentiate the sweeps themselves."""
 
+from typing import NamedTuple
+
 import jax
 import jax.numpy as jnp
 from jax import lax
 from jax.core import Tracer
-from jaxtyping import Array, Float, Int, PyTree
+from jaxtyping import Array, Bool, Float, Int, PyTree
 
 from slds_core.fixed_point.interface import FixedPoint, as_swept
 from slds_core.fixed_point.limits import require_count
@@ -85,53 +87,61 @@ def unrolled_converged(
         raise ValueError(f"max_sweeps: expected at least 2 · sweeps = {2 * sweeps}, found {max_sweeps}")
 
     state = as_swept(problem, parameters, state)
+    _, states = lax.scan(lambda state, _: (problem.sweep(parameters, state), state), state, None, length=max_sweeps)
 
-    def store(state, _):
-        return problem.sweep(parameters, state), state
+    def unfinished(last: _Doubling) -> Bool[Array, ""]:
+        return ~last.settled & last.finite & ((last.sweeps == 0) | (2 * last.sweeps <= max_sweeps))
 
-    _, states = lax.scan(store, state, None, length=max_sweeps)
-
-    def state_before(sweep):
-        return jax.tree.map(lambda leaf: leaf[sweep], states)
-
-    def derivative(count):
-        def last(parameters, state):
-            return objective(parameters, problem.posterior(parameters, state))
-
-        def sweep_back(carry):
-            sweep, gradient, cotangent = carry
-            _, pull = jax.vjp(problem.sweep, parameters, state_before(sweep - 1))
-            in_parameters, in_state = pull(cotangent)
-            return sweep - 1, add(gradient, in_parameters), in_state
-
-        value, (gradient, cotangent) = jax.value_and_grad(last, argnums=(0, 1))(parameters, state_before(count - 1))
-        start = count - 1, gradient, cotangent
-        _, gradient, _ = lax.while_loop(lambda carry: carry[0] > 0, sweep_back, start)
-        return value, gradient
-
-    def unfinished(carry):
-        count, _, _, _, settled, finite = carry
-        return ~settled & finite & ((count == 0) | (2 * count <= max_sweeps))
-
-    def double(carry):
-        count, total, _, previous, _, _ = carry
-        longer = jnp.where(count == 0, sweeps, 2 * count)
-        value, gradient = derivative(longer)
+    def double(last: _Doubling) -> _Doubling:
+        longer = jnp.where(last.sweeps == 0, sweeps, 2 * last.sweeps)
+        value, gradient = _derivative(problem, objective, parameters, states, longer)
         target = jnp.maximum(tolerance, _ROUNDING * jnp.finfo(value.dtype).eps) * norm(gradient)
-        settled = (count > 0) & (norm(subtract(gradient, previous)) <= target)
-        return longer, total + longer, value, gradient, settled, all_finite((value, gradient))
+        settled = (last.sweeps > 0) & (norm(subtract(gradient, last.gradient)) <= target)
+        return _Doubling(longer, last.total + longer, value, gradient, settled, all_finite((value, gradient)))
 
     value = jax.eval_shape(lambda: objective(parameters, problem.posterior(parameters, state)))
-    start = (
-        jnp.array(0),
-        jnp.array(0),
-        jnp.zeros((), value.dtype),
-        zeros_like(parameters),
-        jnp.array(False),
-        jnp.array(True),
+    none = _Doubling(
+        sweeps=jnp.array(0),
+        total=jnp.array(0),
+        value=jnp.zeros((), value.dtype),
+        gradient=zeros_like(parameters),
+        settled=jnp.array(False),
+        finite=jnp.array(True),
     )
-    _, total, value, gradient, settled, finite = lax.while_loop(unfinished, double, start)
-    status = GradientStatus.where(settled, GradientStatus.exact_derivative, GradientStatus.still_changing)
-    status = GradientStatus.where(finite, status, GradientStatus.nonfinite)
-    unknown = jnp.full_like(value, jnp.nan)
-    return Gradient(value, gradient, AdjointInfo(status, total, unknown, unknown, unknown))
+    found = lax.while_loop(unfinished, double, none)
+    status = GradientStatus.where(found.settled, GradientStatus.exact_derivative, GradientStatus.still_changing)
+    status = GradientStatus.where(found.finite, status, GradientStatus.nonfinite)
+    unknown = jnp.full_like(found.value, jnp.nan)
+    return Gradient(found.value, found.gradient, AdjointInfo(status, found.total, unknown, unknown, unknown))
+
+
+class _Doubling(NamedTuple):
+    sweeps: Int[Array, ""]  # of the last gradient; none before the first
+    total: Int[Array, ""]  # that all gradients so far differentiated
+    value: Float[Array, ""]
+    gradient: PyTree
+    settled: Bool[Array, ""]  # whether it changed no more
+    finite: Bool[Array, ""]
+
+
+def _derivative(
+    problem: FixedPoint, objective: Objective, parameters: PyTree, states: PyTree, sweeps: Int[Array, ""]
+) -> tuple[Float[Array, ""], PyTree]:
+    """Returns the objective after so many sweeps and its gradient, given the states that each sweep starts from."""
+
+    def before(sweep):
+        return jax.tree.map(lambda leaf: leaf[sweep], states)
+
+    def last(parameters, state):
+        return objective(parameters, problem.posterior(parameters, state))
+
+    def sweep_back(carry):
+        sweep, gradient, cotangent = carry
+        _, pull = jax.vjp(problem.sweep, parameters, before(sweep - 1))
+        in_parameters, in_state = pull(cotangent)
+        return sweep - 1, add(gradient, in_parameters), in_state
+
+    value, (gradient, cotangent) = jax.value_and_grad(last, argnums=(0, 1))(parameters, before(sweeps - 1))
+    start = sweeps - 1, gradient, cotangent
+    _, gradient, _ = lax.while_loop(lambda carry: carry[0] > 0, sweep_back, start)
+    return value, gradient

@@ -30,15 +30,12 @@ class GlobalFactors(eqx.Module):
     transition: Float[Array, "state state_next"]
 
 
-def prior_factors(
-    latent: int, states: int, *, noise: float = 0.1, strength: float = 1.0, stickiness: float = 10.0
-) -> GlobalFactors:
-    """Returns a vague prior around ``A = I``, ``b = 0``.
+def prior_factors(latent: int, states: int, *, noise: float = 0.1, stickiness: float = 10.0) -> GlobalFactors:
+    """Returns a vague prior around ``A = I``, ``b = 0``, worth one observed transition of unit variance.
 
     Args:
         latent, states: sizes.
         noise: variance of the transitions' noise that the prior expects.
-        strength: of the prior on ``[A b]``, in observed transitions of unit variance.
         stickiness: added to the concentration of staying in a state.
     """
     degrees = latent + 2.0
@@ -51,7 +48,7 @@ def prior_factors(
     dynamics = mniw.MatrixNormalInverseWishart(
         scale=noise * degrees * jnp.eye(latent),
         location=jnp.eye(latent, latent + 1),
-        strength=strength * jnp.eye(latent + 1),
+        strength=jnp.eye(latent + 1),
         degrees=jnp.asarray(degrees),
     )
     repeated = jax.tree.map(

@@ -2,7 +2,6 @@
 
 from typing import Any, NamedTuple
 
-import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
 from slds_core.fixed_point import fixed_point_residual, newton_cg
@@ -17,7 +16,7 @@ _STATE = 1e-9  # tolerance of the state; float32 ends at its floor
 _ADJOINT = 1e-9
 
 
-class Settled(NamedTuple):
+class ConvergedBound(NamedTuple):
     """The local terms of the bound with inference converged (nats, summed over the batch), and how far it converged."""
 
     likelihood: Float[Array, ""]  # E_q[log p(y | z)]
@@ -26,7 +25,7 @@ class Settled(NamedTuple):
     residual: Float[Array, ""]  # largest change of the marginals in one more sweep
 
 
-def settled(model: SVAE, batch: Batch, start: Float[Array, "packed state"]) -> Settled:
+def converged_bound(model: SVAE, batch: Batch, start: Float[Array, "packed state"]) -> ConvergedBound:
     """Returns what a model makes of a batch at the fixed point that is reached from ``start``.
 
     Args:
@@ -40,12 +39,7 @@ def settled(model: SVAE, batch: Batch, start: Float[Array, "packed state"]) -> S
     objective = settled_objective(model.decoder, batch, parameters, found.posterior)
     divergence = problem.monitors(found.posterior)["kl"]
     residual = fixed_point_residual(problem, parameters, found.state).maximum
-    return Settled(objective.value + divergence, divergence, objective.standard_error, residual)
-
-
-def uniform_start(batch: Batch, states: int) -> Float[Array, "packed state"]:
-    """Returns marginals that favour no state, where inference may start on sequences that it has not seen."""
-    return jnp.full((batch.transitions, states), 1 / states, batch.values.dtype)
+    return ConvergedBound(objective.value + divergence, divergence, objective.standard_error, residual)
 
 
 class Judgement(NamedTuple):

@@ -15,8 +15,9 @@ from slds_core.data import Series
 from slds_core.fixed_point.status import name_of
 from slds_core.learning.batch import Batch, batches, full_batch
 from slds_core.learning.factors import divergence
-from slds_core.learning.judge import judge, uniform_start
+from slds_core.learning.judge import judge
 from slds_core.learning.training import SVAE, Learner, Outcome, bad_quantity
+from slds_core.models.slds.starts import uniform_start
 
 
 class NonFinite(ValueError):
@@ -149,7 +150,10 @@ class Run:
         return jax.random.fold_in(jax.random.fold_in(jax.random.key(self.seed), epoch), batch)
 
     def _start(self, batch: Batch, last: Float[Array, "packed state"]) -> Float[Array, "packed state"]:
-        return uniform_start(batch, last.shape[1]) if self.cold else last
+        """Returns where a batch's inference starts, given where its last one ended."""
+        if not self.cold:
+            return last
+        return jnp.asarray(uniform_start(batch.transitions, last.shape[1]), batch.values.dtype)
 
     def _record(self, outcomes: list[Outcome]) -> EpochRecord:
         def total(name: str) -> float:

@@ -41,6 +41,14 @@ CHECKED = ("recognition potentials", "posterior", "bound", "gradient", "global f
 """What a step checks for non-finite values, in the order in which one breaks the next."""
 
 
+def _finite(
+    parameters: Any, posterior: Any, bound: Any, gradient: Any, factors: Any, networks: Any
+) -> Bool[Array, " checked"]:
+    """Returns of each of ``CHECKED``, in its order, whether it holds no NaN and no infinity."""
+    checked = (parameters, posterior, bound, gradient, factors, networks)
+    return jnp.stack([all_finite(quantity) for quantity in checked])
+
+
 class Outcome(NamedTuple):
     """What a step did. Bounds are in nats, before its update, summed over the batch; the divergence is that of the whole model."""
 
@@ -138,16 +146,7 @@ class Learner(NamedTuple):
             forward_residual=found.info.forward_residual,
             gradient_norm=optax.global_norm(found.gradient),
             natural_rate=rate,
-            finite=jnp.stack(
-                [
-                    all_finite(parameters),
-                    all_finite(inference.posterior),
-                    jnp.isfinite(bound),
-                    all_finite((found.gradient, descent)),
-                    all_finite(factors),
-                    all_finite(eqx.filter((encoder, decoder), eqx.is_inexact_array)),
-                ]
-            ),
+            finite=_finite(parameters, inference.posterior, bound, (found.gradient, descent), factors, updated),
         )
         return SVAE(encoder, decoder, factors), optimizer_state, inference.state, outcome
 

@@ -20,9 +20,9 @@ from jaxtyping import Array, Float
 from slds_core.expfam.mniw import MatrixNormalInverseWishart
 from slds_core.expfam.niw import NormalInverseWishart
 from slds_core.models.slds.potentials import RecognitionPotentials, SLDSPotentials, expected_potentials
+from slds_core.models.slds.starts import NOTEBOOK_SEED, notebook_draw
 
 TIME, LATENT, STATES, OBSERVED = 100, 5, 4, 20
-SEED = 47
 
 
 class DenseBlock(nn.Module):
@@ -82,13 +82,12 @@ def notebook_model() -> tuple[SLDSPotentials, Float[Array, "transition state"]]:
 
 
 def _build() -> tuple[SLDSPotentials, Float[Array, "transition state"]]:
-    initialise, inputs = jax.random.split(jax.random.PRNGKey(SEED), 2)
+    initialise, inputs = jax.random.split(jax.random.PRNGKey(NOTEBOOK_SEED), 2)
     observed = jax.random.normal(inputs, (TIME, OBSERVED))
     (quadratic, linear), _ = Encoder(LATENT).init_with_output(initialise, observed)
     noise, _ = GlobalFactors(LATENT, STATES).init_with_output(initialise)
-    start = jax.random.dirichlet(jax.random.PRNGKey(SEED), jnp.full(STATES, 0.1), (TIME - 1,))
     recognition = RecognitionPotentials(quadratic.astype(jnp.float64), linear.astype(jnp.float64))
-    return expected_potentials(recognition, *_factors(noise)), start
+    return expected_potentials(recognition, *_factors(noise)), notebook_draw(TIME - 1, STATES)
 
 
 def _factors(noise: Float[Array, "state latent input"]):

@@ -6,13 +6,13 @@ NOTHING = "–"
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
-def scientific(value: float | None, digits: int = 1) -> str:
+def scientific(value: float | None) -> str:
     """Returns a number in short scientific notation: ``1.2×10⁻³``."""
     if value is None:
         return NOTHING
     if value == 0 or not math.isfinite(value):
         return f"{value:g}".replace("inf", "∞")
-    mantissa, exponent = f"{value:.{digits}e}".split("e")
+    mantissa, exponent = f"{value:.1e}".split("e")
     power = f"×10{str(int(exponent)).translate(_SUPERSCRIPT)}" if int(exponent) else ""
     return f"{mantissa}{power}".replace("-", "−")
 

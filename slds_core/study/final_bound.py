@@ -4,14 +4,14 @@ import equinox as eqx
 import jax.numpy as jnp
 
 from slds_core.learning.factors import divergence
-from slds_core.learning.judge import settled
+from slds_core.learning.judge import converged_bound
 from slds_core.learning.run import Progress, Run
 from slds_core.study.evaluation import Variables
 
 
 def final_bound(run: Run, progress: Progress) -> Variables:
     """Returns the bound on the data that were learnt from, an observed entry, its standard error, and how far inference converged."""
-    found = eqx.filter_jit(settled)(progress.model, run.whole(), jnp.asarray(run.marginals(progress)))
+    found = eqx.filter_jit(converged_bound)(progress.model, run.whole(), jnp.asarray(run.marginals(progress)))
     shared = float(divergence(progress.model.factors, run.learner.prior))
     bound = (float(found.likelihood - found.local_divergence) - shared) / run.entries
     error = float(found.standard_error) / run.entries

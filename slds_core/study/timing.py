@@ -10,6 +10,8 @@ import jax
 
 from slds_core.study.programs import compiled
 
+_BUDGET = 1.0  # seconds of timed calls after which no further one is begun
+
 
 @dataclass(frozen=True)
 class Measurement:
@@ -22,14 +24,13 @@ class Measurement:
     temporary_bytes: int  # of the compiled program, from XLA's own analysis; deterministic
 
 
-def measure(function: Callable, *arguments: Any, repeats: int = 1, budget: float = 1.0) -> Measurement:
+def measure(function: Callable, *arguments: Any, repeats: int = 1) -> Measurement:
     """Returns a function's result and cost.
 
     Args:
         function: pure, of arrays.
         arguments: what to call it with.
-        repeats: most timed calls; one untimed call goes before them.
-        budget: seconds after which no further call is begun.
+        repeats: most timed calls; one untimed call goes before them. None is begun after a second, but for the first.
     """
     with _cache_hits() as hits:
         start = time.perf_counter()
@@ -38,7 +39,7 @@ def measure(function: Callable, *arguments: Any, repeats: int = 1, budget: float
     result = jax.block_until_ready(program(*arguments))
     runs: list[float] = []
     began = time.perf_counter()
-    while not runs or (len(runs) < repeats and time.perf_counter() - began < budget):
+    while not runs or (len(runs) < repeats and time.perf_counter() - began < _BUDGET):
         start = time.perf_counter()
         jax.block_until_ready(program(*arguments))
         runs.append(time.perf_counter() - start)

@@ -17,6 +17,8 @@ from jaxtyping import Array, Float
 from slds_core.fixed_point.interface import Block, Field, MeanField
 from slds_core.testing.cases import Case, Instance, rounded
 
+_HIDDEN, _VISIBLE = 3, 4
+
 Means = Float[Array, " visible"]
 
 
@@ -100,16 +102,16 @@ def boltzmann() -> Case:
     return Case("a Boltzmann machine", BoltzmannMachine(), _objective, (_instance(0), _instance(1)))
 
 
-def _instance(seed: int, hidden: int = 3, visible: int = 4) -> Instance:
+def _instance(seed: int) -> Instance:
     generator = np.random.default_rng(seed)
-    weight = generator.standard_normal((hidden, visible))
+    weight = generator.standard_normal((_HIDDEN, _VISIBLE))
     weight /= np.linalg.norm(weight, 2)
     parameters = Couplings(
         weight=rounded(weight),
-        hidden_bias=rounded(0.5 * generator.standard_normal(hidden)),
-        visible_bias=rounded(0.5 * generator.standard_normal(visible)),
+        hidden_bias=rounded(0.5 * generator.standard_normal(_HIDDEN)),
+        visible_bias=rounded(0.5 * generator.standard_normal(_VISIBLE)),
     )
-    return Instance(parameters, rounded(generator.uniform(-0.9, 0.9, visible)))
+    return Instance(parameters, rounded(generator.uniform(-0.9, 0.9, _VISIBLE)))
 
 
 def _objective(parameters: Couplings, posterior: Layers) -> Float[Array, ""]:

@@ -4,8 +4,9 @@ import itertools
 
 import numpy as np
 import pytest
+from recovery import Dynamics, in_basis_of, matched_states, recovery
 
-from slds_core.evaluation.recovery import Dynamics, adjusted_rand_index, in_basis_of, matched_states, recovery
+from slds_core.evaluation.recovery import adjusted_rand_index
 
 
 def known(seed=0, states=3, latent=2, channels=4):

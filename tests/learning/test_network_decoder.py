@@ -19,7 +19,7 @@ from slds_core.fixed_point import coordinate_ascent
 from slds_core.gradients import fisher_cg
 from slds_core.learning import SVAE, Learner, MLPDecoder, full_batch, prior_factors, training_objective, warm_start
 from slds_core.learning.begin import networks
-from slds_core.learning.judge import settled
+from slds_core.learning.judge import converged_bound
 from slds_core.learning.network_decoder import correcting
 from slds_core.learning.objective import settled_objective
 from slds_core.study.configuration import read_configuration
@@ -206,8 +206,8 @@ def test_the_judges_standard_error_is_that_of_its_draws():
     assert found.standard_error == pytest.approx(spread / 10, rel=0.35)
     assert abs(float(found.value) - draws.mean()) < 5 * spread * np.sqrt(1 / 100 + 1 / 400)
     linear = SVAE(model.encoder, model.decoder.linear, model.factors)
-    assert settled(linear, data, start).standard_error == 0
-    assert settled(model, data, start).standard_error > 0
+    assert converged_bound(linear, data, start).standard_error == 0
+    assert converged_bound(model, data, start).standard_error > 0
 
 
 def test_an_exact_encoder_needs_a_linear_decoder():

@@ -3,13 +3,13 @@
 import jax
 import numpy as np
 import pytest
+from recovery import Dynamics, in_basis_of, recovery
 from tolerances import DTYPE
 
 from slds_core.data.synthetic_slds import synthetic_slds, synthetic_system
 from slds_core.evaluation.forecast import system
 from slds_core.evaluation.gaussian_hmm import explain, fit_hmm
 from slds_core.evaluation.held_out import held_out_bound
-from slds_core.evaluation.recovery import Dynamics, in_basis_of, recovery
 from slds_core.learning import full_batch
 from slds_core.study.svae import SVAE
 

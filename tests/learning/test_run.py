@@ -16,7 +16,7 @@ from slds_core.gradients import fisher_cg, one_step, unrolled
 from slds_core.learning import Learner, full_batch, prior_factors, warm_start
 from slds_core.learning.encoder import imitating, imitating_network
 from slds_core.learning.factors import divergence
-from slds_core.learning.judge import settled
+from slds_core.learning.judge import converged_bound
 from slds_core.learning.network_decoder import correcting
 from slds_core.learning.run import EpochRecord, NonFinite, Run
 from slds_core.learning.training import SVAE
@@ -184,7 +184,7 @@ def test_the_judge_finds_no_error_in_a_solved_gradient_and_some_in_one_step():
     rough, same = begin("one_step", "mlp")[0].judge(progress)
     assert 1e-4 < rough < 1
     assert same == pytest.approx(bound, abs=1e-9)
-    found = settled(progress.model, run.whole(), jnp.asarray(run.marginals(progress)))
+    found = converged_bound(progress.model, run.whole(), jnp.asarray(run.marginals(progress)))
     local = float(found.likelihood - found.local_divergence)
     shared = float(divergence(progress.model.factors, run.learner.prior))
     assert bound == pytest.approx((local - shared) / run.entries, abs=1e-8)

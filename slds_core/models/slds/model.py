@@ -87,7 +87,17 @@ class SLDS(SLDSModel):
         return Block(states.log_partition, states.statistics)
 
     def combine(self, parameters: SLDSPotentials, state, first: Block, message, second: Block) -> SLDSPosterior:
-        return bounds(parameters, state, first, message, second, parameters.time - 1)
+        """Returns both blocks with their ``bounds``."""
+        return bounds(
+            parameters,
+            first,
+            message,
+            second,
+            parameters.time - 1,
+            paid_twice=jnp.vdot(message - parameters.dynamics.constant[None], state),
+            evidence=recognition_energy(parameters, first.statistics),
+            moved=jnp.vdot(message, second.statistics.marginals - state),
+        )
 
     def elbo(self, posterior: SLDSPosterior) -> Float[Array, ""]:
         return posterior.elbo
@@ -142,39 +152,31 @@ def require_shape(state: Array, transitions: int, states: int) -> None:
 
 def bounds(
     parameters: SLDSPotentials,
-    state: Float[Array, "transition state"],
     first: Block,
     message: Float[Array, "transition state"],
     second: Block,
-    transitions: int,
+    transitions: Float[Array, "*sequence"] | int,
+    *,
+    paid_twice: Float[Array, "*sequence"],
+    evidence: Float[Array, "*sequence"],
+    moved: Float[Array, "*sequence"],
 ) -> SLDSPosterior:
-    """Returns both blocks with their bounds.
+    """Returns both blocks with their bounds, of each sequence where there are many.
+
+    Each factor is the best one when it is made, so entropies and energies collapse into log-partitions; what remains is the transitions'
+    energy, paid once too often, at the marginals that q(z) was made from.
 
     Args:
-        parameters, state, first, message, second: as for ``MeanField.combine``.
+        parameters, first, message, second: as for ``MeanField.combine``.
         transitions: how many there are.
-
-    References:
-        Ghahramani and Hinton (2000), "Variational learning for switching state-space models"; docs/theory.md,
-        section "Local inference".
-    """
-    # Each factor is the best one when it is made, so entropies and energies collapse into log-partitions; what remains
-    # is the transitions' energy, paid once too often, at the marginals that q(z) was made from.
-    paid_twice = jnp.vdot(message - parameters.dynamics.constant[None], state)
-    bound = first.log_partition + second.log_partition - paid_twice - normalizer(parameters, transitions)
-    evidence = recognition_energy(parameters, first.statistics)
-    return assemble(first, message, second, bound, evidence, jnp.vdot(message, second.statistics.marginals - state))
-
-
-def assemble(first: Block, message: Array, second: Block, bound: Array, evidence: Array, moved: Array) -> SLDSPosterior:
-    """Returns both blocks with their bounds.
-
-    Args:
-        first, message, second: as for ``MeanField.combine``.
-        bound: the evidence lower bound (nats); of each sequence where there are many, as the two below.
+        paid_twice: the message without its constants, times the marginals that it follows from (nats).
         evidence: ``E_q[log ψ]`` (nats).
         moved: the message times the sweep's change of the marginals (nats).
+
+    References:
+        Ghahramani and Hinton (2000), "Variational learning for switching state-space models"; docs/theory.md, (18).
     """
+    bound = first.log_partition + second.log_partition - paid_twice - normalizer(parameters, transitions)
     return SLDSPosterior(
         gaussian=first.statistics,
         gaussian_log_partition=first.log_partition,
@@ -193,6 +195,6 @@ def recognition_energy(parameters: SLDSPotentials, statistics: GaussianStatistic
     return jnp.vdot(recognition.quadratic, statistics.second_moment) + jnp.vdot(recognition.linear, statistics.mean)
 
 
-def normalizer(parameters: SLDSPotentials, transitions: Float[Array, ""] | int) -> Float[Array, ""]:
+def normalizer(parameters: SLDSPotentials, transitions: Float[Array, "*sequence"] | int) -> Float[Array, "*sequence"]:
     """Returns the expected log-normalisers of the first step and of the transitions, as far as no state enters (nats)."""
     return parameters.initial.normalizer + transitions * 0.5 * parameters.latent * math.log(2 * math.pi)

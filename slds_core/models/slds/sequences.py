@@ -26,8 +26,7 @@ from slds_core.models.slds.model import (
     SLDSModel,
     SLDSPosterior,
     SLDSStatistics,
-    assemble,
-    normalizer,
+    bounds,
     require_consistent,
     require_shape,
 )
@@ -85,18 +84,22 @@ class SLDSSequences(SLDSModel):
         return Block(states.log_partition, states.statistics)
 
     def combine(self, parameters: SLDSPotentials, state, first: Block, message, second: Block) -> SLDSPosterior:
-        """Returns both blocks with each sequence's bounds: those of ``model.bounds``."""
+        """Returns both blocks with the ``bounds`` of each sequence."""
         paths, recognition = first.statistics, self._packed(parameters).recognition
         offered = message - by_entry(self._transitions, parameters.dynamics.constant, 1)
-        paid_twice = total(self._transitions, jnp.sum(offered * state, 1))
-        count = jnp.asarray(self._transitions, message.dtype)
-        bound = first.log_partition + second.log_partition - paid_twice - normalizer(parameters, count)
-        evidence = total(
-            self.lengths,
-            jnp.sum(recognition.quadratic * paths.second_moment, (1, 2)) + jnp.sum(recognition.linear * paths.mean, 1),
+        terms = jnp.sum(recognition.quadratic * paths.second_moment, (1, 2)) + jnp.sum(
+            recognition.linear * paths.mean, 1
         )
-        moved = total(self._transitions, jnp.sum(message * (second.statistics.marginals - state), 1))
-        return assemble(first, message, second, bound, evidence, moved)
+        return bounds(
+            parameters,
+            first,
+            message,
+            second,
+            jnp.asarray(self._transitions, message.dtype),
+            paid_twice=total(self._transitions, jnp.sum(offered * state, 1)),
+            evidence=total(self.lengths, terms),
+            moved=total(self._transitions, jnp.sum(message * (second.statistics.marginals - state), 1)),
+        )
 
     def elbo(self, posterior: SLDSPosterior) -> Float[Array, ""]:
         return jnp.sum(posterior.elbo)

@@ -1,24 +1,19 @@
 """Stage ``compare``: all gradients of a model, each with each reference, and a verdict → ``comparison.nc``."""
 
 import json
-from collections.abc import Callable
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import xarray as xr
 
-from slds_core.directions import random_directions
 from slds_core.study import store
 from slds_core.study.contents import made_from, source
 from slds_core.study.errors import StudyError
+from slds_core.study.gradient_vectors import ALL, Vectors, arrays_of, comparable, directional, flat, resolution_of
+from slds_core.study.metrics import METRICS
 from slds_core.study.provenance import provenance
 from slds_core.study.verdicts import Evidence, Verdict, disputes, not_judged, unfit, verdict, witness_verdict
-
-ALL = "all"
-_PREFIX = "gradient_"
-
-Vectors = dict[str, np.ndarray]
-Metric = Callable[[np.ndarray, np.ndarray], float]
 
 
 def compare(gradients: list[Path], asked: list[str], output: Path) -> str:
@@ -42,139 +37,59 @@ def compare(gradients: list[Path], asked: list[str], output: Path) -> str:
     _require_kin(every)
     datasets = {name: dataset for name, dataset in every.items() if dataset.attrs["status"] != "declined"}
     if every and not datasets:
-        nothing = xr.Dataset(attrs={"status": "declined", "status_message": "every gradient was skipped"})
-        return _write(nothing, output, asked, every)
+        return _write(_nothing("every gradient was skipped"), output, asked, every)
     references, passed_over = _judges(asked, every, datasets)
     if not references:
-        nothing = xr.Dataset(attrs={"status": "declined", "status_message": "no gradient to compare with is finite"})
-        return _write(nothing, output, asked, every)
-    estimators = {name: dataset for name, dataset in datasets.items() if not _directional(dataset)}
-    if not estimators:
-        raise StudyError("nothing to compare: expected at least one gradient that is not by finite differences")
-    arrays = {name: _arrays(dataset) for name, dataset in estimators.items()}
-    first = next(iter(estimators.values()))
-    groups = list(arrays[next(iter(arrays))])
-    for name, dataset in estimators.items():
-        if list(arrays[name]) != groups:
-            raise StudyError(f"{_path(dataset)}: has other parameter groups than {_path(first)}")
+        return _write(_nothing("no gradient to compare with is finite"), output, asked, every)
+    estimates = _estimates(datasets)
+    measures = _measures({name: datasets[name] for name in references}, estimates)
 
-    names = [*groups, ALL]
-    measured = {reference: _projection(datasets[reference], arrays) for reference in references}
-
-    def table(metric: Metric) -> list[list[list[float]]]:
-        return [
-            [[metric(estimates[a][group], truth[group]) for group in names] for estimates, truth in measured.values()]
-            for a in estimators
-        ]
-
-    dimensions = ("estimator", "reference", "group")
-    relative = np.array(table(relative_l2))
-    evidence = [
-        _evidence(dataset, relative[i, 0, -1], datasets[references[0]], arrays[name])
-        for i, (name, dataset) in enumerate(estimators.items())
-    ]
-    witness = references[0]
-    verdicts = [verdict(found) for found in evidence]
-    if witness in estimators:
-        own = relative[list(estimators).index(witness), 1:, -1].tolist()
-        judge = _judge(witness, dict(zip(references[1:], own, strict=True)), asked, datasets)
-        verdicts = [
-            _beside(judge, witness, name, found, relative[i, 0, -1])
-            for i, (name, found) in enumerate(zip(estimators, verdicts, strict=True))
-        ]
-    for i, name in enumerate(estimators):
-        if name != witness and passed_over.get(name) == unfit("nonfinite"):
-            verdicts[i] = Verdict("failed", f"not finite, so that no other is judged by it; the witness is '{witness}'")
-    why = " and ".join(f"{name}, which {reason}" for name, reason in passed_over.items())
-    if why:
-        verdicts = [
-            v._replace(reason=f"{v.reason}; in place of {why}") if n == witness else v
-            for n, v in zip(estimators, verdicts, strict=True)
-        ]
-    per_estimator = {
-        "verdict": ([v.name for v in verdicts], "what the estimator is worth here, judged by the first reference"),
-        "verdict_reason": ([v.reason for v in verdicts], "why"),
-        "certificate": (
-            [e.certificate for e in evidence],
-            "bound on the total relative error; NaN where there is none",
-        ),
-        "within_certificate": (
-            [e.within_certificate for e in evidence],
-            "1 if the total error is within it, -1 if unknown",
-        ),
+    witness, total = references[0], measures["relative_l2"].sel(group=ALL)
+    evidence = {
+        name: _evidence(datasets[name], error, datasets[witness], estimates[name])
+        for name, error in zip(estimates, total.sel(reference=witness).values, strict=True)
     }
-    resolution = [[_resolution(datasets[r], group) for group in names] for r in references]
-    dataset = xr.Dataset(
-        {
-            "relative_l2": store.variable(dimensions, relative, "‖estimate - reference‖ / ‖reference‖"),
-            "max_abs": store.variable(dimensions, table(max_abs), "largest absolute difference"),
-            "cosine": store.variable(dimensions, table(cosine), "cosine of the angle between estimate and reference"),
-            "abs_mean": store.variable(
-                dimensions,
-                table(abs_mean),
-                "absolute mean difference, the notebook's measure: differences of both signs cancel",
-            ),
-            "resolution": store.variable(
-                ("reference", "group"), resolution, "relative error of the reference itself, where it estimates it"
-            ),
-        }
-        | {key: store.variable("estimator", _array(values), text) for key, (values, text) in per_estimator.items()},
-        coords={"estimator": list(estimators), "reference": references, "group": names},
-    )
+    why = " and ".join(f"{name}, which {reason}" for name, reason in passed_over.items())
+    judge = _judge(total, asked, datasets, why)
+    verdicts = {name: _verdict(name, own, witness, judge, passed_over) for name, own in evidence.items()}
+
     note = f"not judged by {why}, but by {witness}" if why else ""
-    dataset.attrs |= {"status": "compared"} | ({"status_message": f"{note}."} if note else {})
-    _write(dataset, output, asked, every)
-    counts = {name: [v.name for v in verdicts].count(name) for name in dict.fromkeys(v.name for v in verdicts)}
+    status = {"status": "compared"} | ({"status_message": f"{note}."} if note else {})
+    _write(measures.assign(_columns(evidence, verdicts)).assign_attrs(status), output, asked, every)
+    counts = Counter(found.name for found in verdicts.values())
     return ", ".join(f"{count} {name}" for name, count in counts.items()) + (note and f"; {note}")
 
 
-def relative_l2(estimate: np.ndarray, reference: np.ndarray) -> float:
-    """Returns ``‖estimate - reference‖ / ‖reference‖``; zero where both vanish."""
-    difference, scale = np.linalg.norm(estimate - reference), np.linalg.norm(reference)
-    return float(difference / scale) if scale > 0 else (0.0 if difference == 0 else float("inf"))
+def _estimates(datasets: dict[str, xr.Dataset]) -> dict[str, Vectors]:
+    """Returns each whole gradient's arrays by parameter group.
 
-
-def max_abs(estimate: np.ndarray, reference: np.ndarray) -> float:
-    """Returns the largest absolute difference."""
-    return float(np.max(np.abs(estimate - reference), initial=0.0))
-
-
-def cosine(estimate: np.ndarray, reference: np.ndarray) -> float:
-    """Returns the cosine of the angle between two vectors; NaN where one vanishes."""
-    scale = np.linalg.norm(estimate) * np.linalg.norm(reference)
-    return float(np.vdot(estimate, reference) / scale) if scale > 0 else float("nan")
-
-
-def abs_mean(estimate: np.ndarray, reference: np.ndarray) -> float:
-    """Returns the absolute value of the mean difference."""
-    return float(abs(np.mean(estimate - reference))) if estimate.size else 0.0
-
-
-def _judge(witness: str, agreement: dict[str, float], asked: list[str], datasets: dict[str, xr.Dataset]) -> Verdict:
-    """Returns the verdict of the witness itself.
-
-    Args:
-        witness: its name.
-        agreement: its relative difference from each other reference.
-        asked: the references that the study names: only of these it is said that they should agree.
-        datasets: all gradients by name.
+    Raises:
+        StudyError: there is none, or they are of different groups.
     """
-    statuses = {name: str(dataset.attrs["status"]) for name, dataset in datasets.items()}
-    sound = {name: difference for name, difference in agreement.items() if not unfit(statuses[name])}
-    beyond = {name: difference - np.nan_to_num(_resolution(datasets[name], ALL)) for name, difference in sound.items()}
-    disputed_by = {
-        name: sound[name]
-        for name in sound
-        if name in asked and disputes(statuses[witness], statuses[name], beyond[name])
-    }
-    return witness_verdict(statuses[witness], sound, disputed_by)
+    found = {name: arrays_of(dataset) for name, dataset in datasets.items() if not directional(dataset)}
+    if not found:
+        raise StudyError("nothing to compare: expected at least one gradient that is not by finite differences")
+    first = next(iter(found))
+    for name, arrays in found.items():
+        if list(arrays) != list(found[first]):
+            raise StudyError(f"{_path(datasets[name])}: has other parameter groups than {_path(datasets[first])}")
+    return found
 
 
-def _beside(judge: Verdict, witness: str, name: str, found: Verdict, error: float) -> Verdict:
-    """Returns a gradient's verdict, where the witness has one of its own and perhaps cannot judge."""
-    if name == witness:  # judged by itself it would be perfect
-        return judge
-    return found if judge.name == "witness" or found.name == "failed" else not_judged(witness, error)
+def _measures(references: dict[str, xr.Dataset], estimates: dict[str, Vectors]) -> xr.Dataset:
+    """Returns every metric of each estimate beside each reference, by group and in total, and how exact the references are."""
+    groups = [*next(iter(estimates.values())), ALL]
+    pairs = [comparable(reference, estimates) for reference in references.values()]
+    measures = {}
+    for name, (metric, long_name) in METRICS.items():
+        table = [[[metric(own[a][group], truth[group]) for group in groups] for own, truth in pairs] for a in estimates]
+        measures[name] = store.variable(("estimator", "reference", "group"), table, long_name)
+    measures["resolution"] = store.variable(
+        ("reference", "group"),
+        [[resolution_of(reference, group) for group in groups] for reference in references.values()],
+        "relative error of the reference itself, where it estimates it",
+    )
+    return xr.Dataset(measures, {"estimator": list(estimates), "reference": list(references), "group": groups})
 
 
 def _judges(
@@ -190,7 +105,7 @@ def _judges(
     Raises:
         StudyError: a reference is not among the gradients.
     """
-    full = [name for name, dataset in datasets.items() if not _directional(dataset)]
+    full = [name for name, dataset in datasets.items() if not directional(dataset)]
     named = [name for name in asked if name in datasets or name not in every] or full
     missing = [name for name in named if name not in datasets]
     if missing:
@@ -231,6 +146,80 @@ def _objective(dataset: xr.Dataset) -> str:
     return json.dumps(json.loads(dataset.attrs["settings"])["objective"])
 
 
+def _evidence(dataset: xr.Dataset, error: float, witness: xr.Dataset, arrays: Vectors) -> Evidence:
+    # an error is relative to the witness, so its bound is as well; of finite differences the whole gradient is not known
+    scale = float(np.linalg.norm(flat(arrays if directional(witness) else arrays_of(witness))[ALL]))
+    absolute = float(dataset["certificate"]) if "certificate" in dataset else float("nan")
+    certificate = absolute / scale if scale > 0 else absolute
+    resolution = resolution_of(witness, ALL) if directional(witness) else 0.0
+    return Evidence(dataset.attrs["status"], error, certificate, resolution, dataset.attrs["precision"])
+
+
+def _judge(total: xr.DataArray, asked: list[str], datasets: dict[str, xr.Dataset], why: str) -> Verdict | None:
+    """Returns the verdict of the witness itself; ``None`` where it is by finite differences, and no estimator.
+
+    Args:
+        total: relative error of each estimator beside each reference, the witness first.
+        asked: the references that the study names: only of these it is said that they should agree.
+        datasets: all gradients by name.
+        why: which references were passed over for it, and the reasons; nothing if none.
+    """
+    witness, *others = total["reference"].values.tolist()
+    if directional(datasets[witness]):
+        return None
+    agreement = dict(zip(others, total.sel(estimator=witness).values[1:].tolist(), strict=True))
+    statuses = {name: str(dataset.attrs["status"]) for name, dataset in datasets.items()}
+    sound = {name: difference for name, difference in agreement.items() if not unfit(statuses[name])}
+    beyond = {
+        name: difference - np.nan_to_num(resolution_of(datasets[name], ALL)) for name, difference in sound.items()
+    }
+    disputed_by = {
+        name: sound[name]
+        for name in sound
+        if name in asked and disputes(statuses[witness], statuses[name], beyond[name])
+    }
+    found = witness_verdict(statuses[witness], sound, disputed_by)
+    return found._replace(reason=f"{found.reason}; in place of {why}") if why else found
+
+
+def _verdict(
+    name: str, evidence: Evidence, witness: str, judge: Verdict | None, passed_over: dict[str, str]
+) -> Verdict:
+    """Returns the verdict of one gradient.
+
+    Args:
+        name, evidence: whose, and what it rests on.
+        witness, judge: the first reference, and its own verdict; ``None`` where it is by finite differences.
+        passed_over: references that do not judge, with the reason.
+    """
+    if judge is not None and name == witness:  # judged by itself it would be perfect
+        return judge
+    if passed_over.get(name) == unfit("nonfinite"):
+        return Verdict("failed", f"not finite, so that no other is judged by it; the witness is '{witness}'")
+    found = verdict(evidence)
+    if judge is None or judge.name == "witness" or found.name == "failed":
+        return found
+    return not_judged(witness, evidence.error)
+
+
+def _columns(evidence: dict[str, Evidence], verdicts: dict[str, Verdict]) -> dict[str, xr.Variable]:
+    """Returns what a comparison tells of each estimator."""
+    names, reasons = (np.array(texts, dtype=object) for texts in zip(*verdicts.values(), strict=True))
+    certificates = [own.certificate for own in evidence.values()]
+    within = [own.within_certificate for own in evidence.values()]
+    columns = {
+        "verdict": (names, "what the estimator is worth here, judged by the first reference"),
+        "verdict_reason": (reasons, "why"),
+        "certificate": (certificates, "bound on the total relative error; NaN where there is none"),
+        "within_certificate": (within, "1 if the total error is within it, -1 if unknown"),
+    }
+    return {name: store.variable("estimator", values, long_name) for name, (values, long_name) in columns.items()}
+
+
+def _nothing(why: str) -> xr.Dataset:
+    return xr.Dataset(attrs={"status": "declined", "status_message": why})
+
+
 def _write(dataset: xr.Dataset, output: Path, references: list[str], gradients: dict[str, xr.Dataset]) -> str:
     like = next(iter(gradients.values()))
     origin = provenance(
@@ -240,61 +229,6 @@ def _write(dataset: xr.Dataset, output: Path, references: list[str], gradients: 
     origin |= {"model": like.attrs["model"], "setting": "comparison", "made_from": sources}
     store.write(dataset, output, "comparison", origin)
     return str(dataset.attrs.get("status_message", "written"))
-
-
-def _directional(dataset: xr.Dataset) -> bool:
-    return "directional_derivative" in dataset
-
-
-def _arrays(dataset: xr.Dataset) -> Vectors:
-    """Returns each parameter group's gradient."""
-    names = [str(name) for name in dataset.data_vars if str(name).startswith(_PREFIX)]
-    return {name.removeprefix(_PREFIX): dataset[name].values.astype(np.float64) for name in names}
-
-
-def _projection(reference: xr.Dataset, arrays: dict[str, Vectors]) -> tuple[dict[str, Vectors], Vectors]:
-    """Returns every estimate and the reference as vectors that can be compared, per group and in total."""
-    if not _directional(reference):
-        return {name: _flat(vectors) for name, vectors in arrays.items()}, _flat(_arrays(reference))
-    parameters = json.loads(reference.attrs["settings"])["parameters"]
-    count, seed = reference.sizes["direction"], parameters.get("seed", 0)
-    shapes = [array.shape for array in next(iter(arrays.values())).values()]
-    directions = random_directions(shapes, count=count, seed=seed)
-    projected = {
-        name: {
-            group: np.array([np.vdot(array, direction) for direction in drawn])
-            for (group, array), drawn in zip(vectors.items(), directions, strict=True)
-        }
-        for name, vectors in arrays.items()
-    }
-    truth = dict(zip(next(iter(arrays.values())), reference["directional_derivative"].values, strict=True))
-    return {name: _flat(vectors) for name, vectors in projected.items()}, _flat(truth)
-
-
-def _flat(vectors: Vectors) -> Vectors:
-    flat = {name: array.ravel() for name, array in vectors.items()}
-    return flat | {ALL: np.concatenate(list(flat.values()))}
-
-
-def _resolution(reference: xr.Dataset, group: str) -> float:
-    if not _directional(reference):
-        return float("nan")
-    chosen = reference if group == ALL else reference.isel(group=list(reference["group"].values).index(group))
-    scale = np.linalg.norm(chosen["directional_derivative"].values)
-    return float(np.linalg.norm(chosen["directional_error"].values) / scale) if scale > 0 else float("nan")
-
-
-def _evidence(dataset: xr.Dataset, error: float, witness: xr.Dataset, arrays: Vectors) -> Evidence:
-    # an error is relative to the witness, so its bound is as well; of finite differences the whole gradient is not known
-    scale = float(np.linalg.norm(_flat(arrays if _directional(witness) else _arrays(witness))[ALL]))
-    absolute = float(dataset["certificate"]) if "certificate" in dataset else float("nan")
-    certificate = absolute / scale if scale > 0 else absolute
-    resolution = _resolution(witness, ALL) if _directional(witness) else 0.0
-    return Evidence(dataset.attrs["status"], error, certificate, resolution, dataset.attrs["precision"])
-
-
-def _array(values: list) -> np.ndarray:
-    return np.array(values, dtype=object) if isinstance(values[0], str) else np.array(values)
 
 
 def _path(dataset: xr.Dataset) -> str:
