@@ -76,7 +76,8 @@ def test_writes_every_file(study):
 
 
 def test_a_second_run_does_nothing(study):
-    assert "Nothing to be done" in (snakemake(study, "--dry-run").stdout + snakemake(study, "--dry-run").stderr)
+    planned = snakemake(study, "--dry-run")
+    assert "Nothing to be done" in planned.stdout + planned.stderr
 
 
 def test_a_result_that_was_removed_is_made_again(study):

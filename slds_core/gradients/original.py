@@ -46,7 +46,6 @@ def original_itersolve(
     *,
     max_sweeps: int = 10,
     tolerance: float = 1e-5,
-    max_products: int | None = None,
     fallback: bool = True,
 ) -> Gradient:
     """Returns the original's training gradient: damped Richardson on the coupled system, or its silent one-step fallback.
@@ -55,12 +54,10 @@ def original_itersolve(
         problem: a mean-field model with the monitor ``kl_notebook``.
         objective: the function of its posterior.
         parameters, state: where to differentiate, and where inference starts.
-        max_sweeps: limit on sweeps and, unless ``max_products`` says otherwise, on Richardson iterations.
+        max_sweeps: limit on sweeps, and on Richardson iterations.
         tolerance: of the relative change of the KL, and of the mean squared change in one Richardson iteration.
-        max_products: limit on Richardson iterations.
         fallback: whether to fall back to one step as the original does.
     """
-    limit = max_sweeps if max_products is None else max_products
     back = _forward(problem, objective, parameters, state, max_sweeps, tolerance)
 
     def iterate(carry):
@@ -71,7 +68,7 @@ def original_itersolve(
     def moving(carry):
         before, adjoint, count = carry
         changes = [jnp.mean(leaf**2) for leaf in jax.tree.leaves(subtract(before, adjoint))]
-        return (count == 0) | ((sum(changes) / len(changes) > tolerance) & (count < limit))
+        return (count == 0) | ((sum(changes) / len(changes) > tolerance) & (count < max_sweeps))
 
     _, adjoint, count = lax.while_loop(moving, iterate, (back.cotangent, back.cotangent, jnp.array(0)))
     leftover = jnp.concatenate([leaf.ravel() for leaf in jax.tree.leaves(_residual(back, adjoint))])

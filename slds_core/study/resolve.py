@@ -163,9 +163,9 @@ def _placed(setting: Setting, known: Catalogue, folder: Path) -> tuple[Any, dict
 def _spread(setting: dict[str, Any], places: dict[str, list[str]]) -> dict[str, Any]:
     """Returns a gradient setting whose ``at`` lists, before all else, each inference setting that what is written there led to."""
     at = setting.get("at")
-    names = at if isinstance(at, list) else [at]
-    if at is None or not all(isinstance(name, str) for name in names):
-        return setting
+    names = [name for name in (at if isinstance(at, list) else [at]) if isinstance(name, str)]
+    if not names or (isinstance(at, list) and len(names) < len(at)):
+        return setting  # nothing to spread, or nothing that makes sense
     chosen = [single for name in names for single in places.get(name) or [name]]
     return {"at": chosen[0] if len(chosen) == 1 and not isinstance(at, list) else chosen} | {
         key: value for key, value in setting.items() if key != "at"

@@ -83,15 +83,34 @@ def test_newton_is_not_held_up_by_places_that_leave_a_saddle_late():
     assert int(newton.sweeps) <= 120
 
 
-@pytest.mark.parametrize("name", ["newton_cg", "anderson"])
-@pytest.mark.parametrize("seed", range(4))
-def test_accepted_steps_never_lower_the_bound(name, seed):
-    """The last posterior is an accepted one: its bound is the best of the trace, to rounding."""
-    parameters, start = as_jax(random_slds(**HARD, seed=seed))
-    found = solver(name)(parameters, start)
-    bounds = np.asarray(found.trace.monitors["elbo"])[: int(found.iterations)]
-    assert float(PROBLEM.elbo(found.posterior)) >= bounds[0]
-    assert float(PROBLEM.elbo(found.posterior)) >= np.max(bounds) - 1e-9 * abs(np.max(bounds))
+@cache
+def limited(name):
+    settings = {"newton_cg": {"switch": 1.0}, "anderson": {}}[name]  # Newton's steps from the first on
+    solve = partial(SOLVERS[name], BoltzmannMachine(), capacity=200, tolerance=1e-12, **settings)
+    return jax.jit(lambda p, x, limit: solve(p, x, max_sweeps=limit))
+
+
+@pytest.mark.parametrize(
+    ("name", "strength", "seed"),
+    [("newton_cg", 1, 29), ("newton_cg", 1, 1), ("anderson", 1.5, 25), ("anderson", 2, 27)],
+)
+def test_a_step_that_lowers_the_bound_is_not_taken(name, strength, seed):
+    """Machines and starts that were searched for: an early trial overshoots, by 4e-3 to 1.5 nats. Stopped at that trial, inference
+    returns what it had before."""
+    generator = np.random.default_rng(seed)
+    weight = generator.standard_normal((3, 4))
+    biases = 0.3 * generator.standard_normal(3), 0.3 * generator.standard_normal(4)
+    machine = as_jax(Couplings(strength * weight / np.linalg.norm(weight, 2), *biases))
+    start = as_jax(generator.uniform(-0.9, 0.9, 4))
+
+    whole = limited(name)(machine, start, 200)
+    bounds = np.asarray(whole.trace.monitors["elbo"])[: int(whole.iterations)]
+    lower = int(np.flatnonzero(np.diff(bounds) < -1e-3)[0]) + 1
+    stopped = limited(name)(machine, start, int(whole.trace.sweeps[lower]))
+    assert int(stopped.iterations) == lower + 1  # the trial was made
+    assert float(stopped.posterior.bound) == bounds[lower - 1]
+    # what is tried in its place climbs: a shorter step, or a plain sweep
+    assert bounds[lower + 1] > bounds[lower - 1]
 
 
 @pytest.mark.parametrize("name", SOLVERS)

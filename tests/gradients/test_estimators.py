@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from problems import as_jax
-from tolerances import DTYPE, EPS, ravel
+from tolerances import DTYPE, ravel
 
 from slds_core import gradients
 from slds_core.directions import random_directions
@@ -350,7 +350,7 @@ def test_certificate_bounds_the_error_and_is_not_idle(model):
         true = np.linalg.norm(ravel(found.gradient) - ravel(truth(model).gradient))
         bound = float(judge(parameters, state, found.adjoint).bound)
         assert true <= bound
-        assert bound <= 1e3 * true + 1e3 * EPS * np.linalg.norm(ravel(truth(model).gradient))
+        assert bound <= 20 * true  # measured: 1.6 to 6.6 times it
 
 
 @pytest.mark.parametrize(

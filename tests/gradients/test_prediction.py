@@ -20,9 +20,8 @@ def spectrum(rate):
 def test_conjugate_gradients_need_no_more_than_predicted_and_not_far_fewer(rate):
     diagonal, source = 1 - spectrum(rate), np.ones(SIZE)
     exact = source / diagonal
-    error, direction = exact.copy(), diagonal * exact
     residual, products = source.copy(), 0
-    energy = np.sqrt(error @ (diagonal * error))
+    energy = np.sqrt(exact @ (diagonal * exact))
     direction, found = residual.copy(), np.zeros(SIZE)
     while np.sqrt((exact - found) @ (diagonal * (exact - found))) > TOLERANCE * energy:
         step = residual @ residual / (direction @ (diagonal * direction))

@@ -1,20 +1,26 @@
 """Global factors: their divergence by quadrature, and natural-gradient steps beside sums over a posterior done by hand."""
 
+import itertools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from problems import as_jax
 from scipy import integrate, stats
-from tolerances import EPS, assert_close
+from tolerances import DTYPE, EPS, assert_close
 
+from slds_core.chains.gaussian import GaussianStatistics
+from slds_core.chains.hmm import HMMStatistics
 from slds_core.data.synthetic_slds import synthetic_slds
 from slds_core.expfam import mniw, niw
 from slds_core.fixed_point import coordinate_ascent
-from slds_core.learning import ExactEncoder, LinearDecoder, full_batch, prior_factors, training_objective
-from slds_core.learning.coordinate import coordinate_update
+from slds_core.learning import Batch, ExactEncoder, LinearDecoder, full_batch, prior_factors, training_objective
+from slds_core.learning.coordinate import coordinate_update, energy
 from slds_core.learning.factors import GlobalFactors, divergence, expected_statistics, natural_step, potentials, valid
 from slds_core.learning.training import SVAE
+from slds_core.models.slds import RecognitionPotentials
+from slds_core.models.slds.potentials import linear_potentials
 
 ULPS = 2000  # condition numbers of some hundred, sums over some hundred steps
 
@@ -98,6 +104,79 @@ def test_coordinate_update_by_hand():
         coordinate_update(prior, batch, posterior.gaussian, posterior.discrete),
         by_hand(batch, prior, posterior),
         ulps=ULPS,
+    )
+
+
+@pytest.mark.parametrize("lengths", [(5,), (4, 1, 3)])
+def test_energy_is_the_mean_log_density_of_paths(lengths):
+    """Of a known system, with ``q`` even over three pairs of paths: SciPy's densities of each, constants and all."""
+    generator = np.random.default_rng(0)
+    root = generator.standard_normal((3, 2, 2))
+    first_noise, *noise = root @ root.mT + np.eye(2)  # covariances
+    location, matrices, offsets = (generator.standard_normal(shape) for shape in (2, (2, 2, 2), (2, 2)))
+    initial, transition = generator.dirichlet(np.ones(2)), generator.dirichlet(np.ones(2), 2)
+    paths = generator.standard_normal((3, sum(lengths), 2))
+    labels = generator.integers(2, size=(3, sum(lengths)))  # the last of each sequence is not used
+
+    def log_density(z, k):
+        total = stats.multivariate_normal(location, first_noise).logpdf(z[0])
+        for t in range(len(z) - 1):
+            total += np.log(transition[k[t - 1], k[t]] if t else initial[k[0]])
+            mean = matrices[k[t]] @ z[t] + offsets[k[t]]
+            total += stats.multivariate_normal(mean, noise[k[t]]).logpdf(z[t + 1])
+        return total
+
+    # q(z) q(k): each path of z with each of k
+    begun = np.cumsum((0, *lengths))
+    own = [slice(begin, end) for begin, end in itertools.pairwise(begun)]
+    wanted = np.mean([[sum(log_density(z[s], k[s]) for s in own) for k in labels] for z in paths])
+
+    precision, inputs = np.linalg.inv(noise), np.concatenate([matrices, offsets[..., None]], axis=-1)
+    first_precision = np.linalg.inv(first_noise)
+    potentials = linear_potentials(
+        RecognitionPotentials(np.zeros((sum(lengths), 2, 2)), np.zeros((sum(lengths), 2))),
+        niw.NaturalParameters(
+            -0.5 * first_precision,
+            first_precision @ location,
+            np.array(-0.5 * location @ first_precision @ location),
+            np.array(-0.5 * np.linalg.slogdet(first_noise)[1]),
+        ),
+        mniw.NaturalParameters(
+            -0.5 * precision,
+            inputs.mT @ precision,
+            -0.5 * inputs.mT @ precision @ inputs,
+            -0.5 * np.linalg.slogdet(noise)[1],
+        ),
+        np.log(initial),
+        np.log(transition),
+    )
+    found = energy(empty_batch(lengths), as_jax(potentials), *as_jax(statistics_of(paths, labels, own)))
+    assert_close(found, wanted, ulps=ULPS)
+
+
+def empty_batch(lengths):
+    nothing = jnp.zeros((len(lengths), max(lengths), 1), DTYPE)
+    return Batch(nothing, nothing > 0, lengths)
+
+
+def statistics_of(paths, labels, own):
+    """Returns the expected statistics of a posterior that is even over so many paths of ``z``, and of ``k``.
+
+    Args:
+        paths, labels: sequences end to end, the labels with one at each last step that belongs to no transition.
+        own: where each sequence is.
+    """
+    second = np.einsum("pti,ptj->tij", paths, paths)
+    cross = np.concatenate([np.einsum("pti,ptj->tij", z[:, :-1], z[:, 1:]) for z in (paths[:, s] for s in own)])
+    one = np.eye(2)[labels]
+    each = [one[:, s][:, :-1] for s in own]
+    initial = np.stack([k[:, :1].sum((0, 1)) for k in each]) / len(labels)
+    transition = np.stack([np.einsum("pti,ptj->ij", k[:, :-1], k[:, 1:]) for k in each]) / len(labels)
+    marginals = np.concatenate([k.mean(0) for k in each])
+    if len(own) == 1:
+        initial, transition = initial[0], transition[0]
+    return GaussianStatistics(second / len(paths), cross / len(paths), paths.mean(0)), HMMStatistics(
+        initial, transition, marginals
     )
 
 
@@ -199,7 +278,7 @@ def test_a_step_that_leaves_the_family_is_shortened():
 def test_potentials_are_those_of_the_factors():
     _, _, model, _ = converged()
     factors = model.factors
-    from slds_core.models.slds import RecognitionPotentials, expected_potentials
+    from slds_core.models.slds import expected_potentials
 
     recognition = RecognitionPotentials(jnp.zeros((2, 30, 2, 2)), jnp.zeros((2, 30, 2)))
     expected = expected_potentials(
