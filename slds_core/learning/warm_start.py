@@ -85,7 +85,8 @@ def warm_start(
         labels = cluster_transitions(path, batch.lengths, states, np.random.default_rng([seed, number]))
         marginals = _SURE * np.eye(states)[labels] + (1 - _SURE) / states
         found.append(learn(jnp.asarray(marginals, batch.values.dtype)))
-    factors, marginals, _ = max(found, key=lambda result: float(result[2]))
+    # NaN is no bound to be the best
+    factors, marginals, _ = max(found, key=lambda result: np.nan_to_num(float(result[2]), nan=-np.inf))
     return WarmStart(decoder, factors, marginals)
 
 

@@ -54,7 +54,7 @@ def sweep_bytes(sizes: dict[str, int], item: int) -> int:
         sizes: ``time``, ``latent`` and ``states``.
         item: bytes of one number.
     """
-    return sizes["time"] * (7 * sizes["latent"] ** 2 + 4 * sizes["states"]) * item
+    return sizes["time"] * (7 * sizes["latent"] ** 2 + 8 * sizes["states"]) * item
 
 
 def _memory(study: Configuration, setting: Setting) -> str:
