@@ -117,8 +117,8 @@ def _mixed(best: _Iterate) -> Float[Array, " entry"]:
     """Returns the message that least squares over the remembered differences extrapolates to."""
     gram = best.residuals @ best.residuals.T
     identity, numbers = jnp.eye(gram.shape[0], dtype=gram.dtype), jnp.finfo(gram.dtype)
-    # directions that nearly repeat each other would be weighted by noise
-    damping = 100 * numbers.eps * (jnp.trace(gram) + numbers.tiny)
+    # directions that nearly repeat each other would be weighted by noise; without any, what stands still stays finite
+    damping = jnp.maximum(100 * numbers.eps * jnp.trace(gram), numbers.tiny)
     weights = jnp.linalg.solve(gram + damping * identity, best.residuals @ best.residual)
     return best.message + best.residual - weights @ (best.messages + best.residuals)
 

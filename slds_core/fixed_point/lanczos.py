@@ -37,7 +37,7 @@ def lanczos(product: Callable[[Any], tuple[Any, Any]], start: PyTree, *, steps: 
         ValueError: ``steps`` is below 1.
 
     References:
-        Parlett (1998), "The symmetric eigenvalue problem", §11.3 (Rayleigh and Ritz) and §13 (the Krylov space). The basis is
+        Parlett (1998), "The symmetric eigenvalue problem", §11.3 (Rayleigh and Ritz) and chapter 12 (Krylov spaces). The basis is
         orthonormal in the Euclidean sense: where the metric is singular, a basis orthonormal in the metric would be all rounding.
     """
     require_size("steps", steps, 1)

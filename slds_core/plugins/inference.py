@@ -26,7 +26,7 @@ class _Iterative(InferencePlugin):
     criterion: str = Field(
         "residual",
         description="'residual': largest absolute change of the state in one sweep; 'elbo' or another monitor of the "
-        "model, such as 'kl_notebook': its relative change in one sweep",
+        "model, such as 'kl_notebook': its relative change from one iteration to the next",
     )
 
     def check(self, problem, parameters, state) -> None:

@@ -156,6 +156,15 @@ def test_newton_keeps_to_its_limit(limit):
     assert name_of(found.status) == "sweep_limit"
 
 
+@pytest.mark.parametrize("name", SOLVERS)
+def test_what_stands_still_is_no_failure(name):
+    """With one state a sweep changes nothing: Anderson's differences are all zero. Without a tolerance it goes on to the limit."""
+    parameters, start = as_jax(random_slds(time=6, latent=2, states=1, seed=0))
+    found = solver(name, max_sweeps=12, tolerance=0.0)(parameters, start)
+    assert name_of(found.status) == "sweep_limit"
+    assert np.all(np.isfinite(found.state))
+
+
 def test_a_tolerance_below_rounding_ends_at_the_floor():
     parameters, start = as_jax(random_slds(**HARD))
     found = solver("coordinate_ascent", tolerance=1e-30)(parameters, start)
