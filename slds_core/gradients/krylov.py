@@ -14,7 +14,7 @@ from slds_core.fixed_point.limits import require_count, require_size
 from slds_core.gradients.implicit import GRACE, Solution, implicit_gradient, solution
 from slds_core.gradients.linearisation import AdjointSystem
 from slds_core.gradients.result import Gradient, Objective
-from slds_core.trees import add, all_finite, norm, scale, subtract, where, zeros_like
+from slds_core.trees import add, all_finite, norm, scale, size, subtract, where, zeros_like
 
 _LEAST_UNITS = 10  # of rounding; BiCGStab's smallest relative residual
 
@@ -82,7 +82,8 @@ def gmres(
 
     Args:
         problem, objective, parameters, state, tolerance, forward_tolerance, certified: as for ``bicgstab``.
-        max_products: most products with the sweep's transposed Jacobian, ``restart + 1`` a cycle.
+        max_products: most products with the sweep's transposed Jacobian: one to begin, then ``restart + 1`` a cycle, or one more
+            than there are unknowns where these are fewer. A cycle whose Krylov space ends early counts as a whole one.
         restart: dimension of the Krylov space of one cycle; the tolerance is looked at between cycles only.
 
     Raises:
@@ -92,15 +93,18 @@ def gmres(
         Saad and Schultz (1986), "GMRES".
     """
     require_size("restart", restart, 1)
-    require_count("max_products", max_products, restart + 1)
-    cycles = cast(int, max_products // (restart + 1))
+    cycle = min(restart, size(state)) + 1  # products: one for each dimension, and one for the residual
+    require_count("max_products", max_products, 1 + cycle)
+    # Lineax's first step is no cycle: it forms the residual to begin from, by a single product
+    steps = cast(int, (max_products - 1) // cycle + 1)
 
     def solve(system: AdjointSystem) -> Solution:
         solver = lx.GMRES(
-            rtol=0.0, atol=cast(float, tolerance), norm=norm, max_steps=cycles, restart=restart, stagnation_iters=cycles
+            rtol=0.0, atol=cast(float, tolerance), norm=norm, max_steps=steps, restart=restart, stagnation_iters=steps
         )
         found, taken = _lineax(system, solver)
-        return solution(found, (restart + 1) * taken, exhausted=taken >= cycles)
+        products = jnp.where(taken > 0, 1 + cycle * (taken - 1), 0)
+        return solution(found, products, exhausted=taken >= steps)
 
     return implicit_gradient(
         problem,
@@ -180,17 +184,19 @@ def solve_fisher_cg(
     def correct(carry):
         # Recursions keep the rounding of their first values: solving anew for what the true residual leaves removes it.
         adjoint, residual, products, _, _ = carry
-        size = norm(residual)
+        length = norm(residual)
         left_over = max_products - products - 1  # one is the true residual's
-        found = fisher_conjugate_gradients(response, fisher, residual, tolerance=target / size, max_products=left_over)
+        found = fisher_conjugate_gradients(
+            response, fisher, residual, tolerance=target / length, max_products=left_over
+        )
         # What F maps to zero, the Fisher norm does not see: u + S F y, which is y and its residual, has none of it left.
         corrected = add(adjoint, add(found.solution, found.residual))
         left = system.residual(corrected)
-        worse = (norm(left) >= size) & (products > 0)  # a NaN is not worse: it must come out
+        worse = (norm(left) >= length) & (products > 0)  # a NaN is not worse: it must come out
         best = where(worse, (adjoint, residual), (corrected, left))
         # of a residual that is all rounding, a negative curvature proves nothing
         positive = found.positive | (products > 0)
-        return *best, products + found.products + 1, norm(left) <= 0.5 * size, positive
+        return *best, products + found.products + 1, norm(left) <= 0.5 * length, positive
 
     yes = jnp.array(True)
     start = zeros_like(system.right_hand_side), system.right_hand_side, jnp.array(0), yes, yes
