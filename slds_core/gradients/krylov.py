@@ -36,7 +36,7 @@ def bicgstab(
         problem, objective: the model and the function of its posterior.
         parameters, state: where to differentiate; ``state`` should be a fixed point.
         tolerance: relative residual at which to stop.
-        max_products: most products with the sweep's transposed Jacobian, two an iteration.
+        max_products: most products with the sweep's transposed Jacobian: one to begin, and two an iteration.
         forward_tolerance, certified: as for ``implicit_gradient``.
 
     Raises:
@@ -45,14 +45,15 @@ def bicgstab(
     References:
         van der Vorst (1992), "Bi-CGSTAB".
     """
-    require_count("max_products", max_products, 2)
-    steps = cast(int, max_products // 2)  # numbers to Lineax, traced or not
+    require_count("max_products", max_products, 3)
+    steps = cast(int, (max_products - 1) // 2)  # numbers to Lineax, traced or not
 
     def solve(system: AdjointSystem) -> Solution:
         # iterations past what rounding resolves end in zero divided by zero
         least = jnp.maximum(tolerance, _LEAST_UNITS * jnp.finfo(system.value.dtype).eps)
         found, taken = _lineax(system, lx.BiCGStab(rtol=0.0, atol=cast(float, least), norm=norm, max_steps=steps))
-        return solution(found, 2 * taken, exhausted=taken >= steps)
+        products = jnp.where(taken > 0, 1 + 2 * taken, 0)  # Lineax forms the residual of zero by a product
+        return solution(found, products, exhausted=taken >= steps)
 
     return implicit_gradient(
         problem,

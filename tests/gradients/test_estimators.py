@@ -179,7 +179,7 @@ def test_the_bound_itself_needs_no_adjoint():
     ("name", "settings", "status"),
     [
         ("fisher_cg", {"tolerance": 1e-12, "max_products": 3}, "product_limit"),
-        ("bicgstab", {"tolerance": 1e-12, "max_products": 4}, "product_limit"),
+        ("bicgstab", {"tolerance": 1e-12, "max_products": 5}, "product_limit"),
         ("gmres", {"tolerance": 1e-12, "max_products": 5, "restart": 3}, "product_limit"),
         ("richardson", {"tolerance": 1e-12, "max_products": 4}, "product_limit"),
     ],

@@ -10,7 +10,7 @@ from problems import Affine, affine
 from tolerances import DTYPE
 
 from slds_core.fixed_point.status import name_of
-from slds_core.gradients import gmres
+from slds_core.gradients import bicgstab, gmres
 
 pytestmark = pytest.mark.skipif(jnp.float64 != DTYPE, reason="tolerances are those of float64")
 
@@ -87,3 +87,18 @@ def test_gmres_never_counts_too_few(restart):
 def test_gmres_refuses_less_than_a_cycle(restart, least):
     with pytest.raises(ValueError, match=f"^max_products: expected at least {least}, found {least - 1}$"):
         gmres(Counted(), objective, PARAMETERS, fixed_point(), restart=restart, max_products=least - 1)
+
+
+@pytest.mark.parametrize(("limit", "most"), [(3, 3), (4, 3), (9, 9)])
+def test_bicgstab_counts_the_product_it_begins_with(limit, most):
+    found, taken = spend(bicgstab, tolerance=1e-13, max_products=limit)
+    assert int(found.info.products) == taken
+    assert taken - checks(found, 1e-13) == most
+    assert float(found.info.residual) < 0.5
+
+
+@pytest.mark.parametrize("tolerance", [1e-1, 1e-4, 1e-12])
+def test_bicgstab_counts_what_it_spends(tolerance):
+    found, taken = spend(bicgstab, tolerance=tolerance)
+    assert name_of(found.info.status) == "solved"
+    assert int(found.info.products) == taken
