@@ -14,9 +14,11 @@ from slds_core.fixed_point.limits import require_count, require_size
 from slds_core.gradients.implicit import GRACE, Solution, implicit_gradient, solution
 from slds_core.gradients.linearisation import AdjointSystem
 from slds_core.gradients.result import Gradient, Objective
-from slds_core.trees import add, all_finite, norm, scale, size, subtract, where, zeros_like
+from slds_core.trees import add, all_finite, norm, scale, size, where, zeros_like
 
 _LEAST_UNITS = 10  # of rounding; BiCGStab's smallest relative residual
+_BICGSTAB_LEAST = 4  # products of a single iteration: one to begin, its two, and one for the true residual
+_GAIN = 0.5  # of the residual, which a run has to reach for another to be worth while
 
 
 def bicgstab(
@@ -36,7 +38,8 @@ def bicgstab(
         problem, objective: the model and the function of its posterior.
         parameters, state: where to differentiate; ``state`` should be a fixed point.
         tolerance: relative residual at which to stop.
-        max_products: most products with the sweep's transposed Jacobian: one to begin, and two an iteration.
+        max_products: most products with the sweep's transposed Jacobian: two an iteration, one to begin and one for the true
+            residual, from which iterations start anew where they broke down, or where rounding has kept them from the tolerance.
         forward_tolerance, certified: as for ``implicit_gradient``.
 
     Raises:
@@ -45,15 +48,10 @@ def bicgstab(
     References:
         van der Vorst (1992), "Bi-CGSTAB".
     """
-    require_count("max_products", max_products, 3)
-    steps = cast(int, (max_products - 1) // 2)  # numbers to Lineax, traced or not
+    require_count("max_products", max_products, _BICGSTAB_LEAST)
 
     def solve(system: AdjointSystem) -> Solution:
-        # iterations past what rounding resolves end in zero divided by zero
-        least = jnp.maximum(tolerance, _LEAST_UNITS * jnp.finfo(system.value.dtype).eps)
-        found, taken = _lineax(system, lx.BiCGStab(rtol=0.0, atol=cast(float, least), norm=norm, max_steps=steps))
-        products = jnp.where(taken > 0, 1 + 2 * taken, 0)  # Lineax forms the residual of zero by a product
-        return solution(found, products, exhausted=taken >= steps)
+        return _solve_bicgstab(system, tolerance, max_products)
 
     return implicit_gradient(
         problem,
@@ -103,7 +101,7 @@ def gmres(
         solver = lx.GMRES(
             rtol=0.0, atol=cast(float, tolerance), norm=norm, max_steps=steps, restart=restart, stagnation_iters=steps
         )
-        found, taken = _lineax(system, solver)
+        found, taken = _lineax(system, system.right_hand_side, solver)
         products = jnp.where(taken > 0, 1 + cycle * (taken - 1), 0)
         return solution(found, products, exhausted=taken >= steps)
 
@@ -197,7 +195,7 @@ def solve_fisher_cg(
         best = where(worse, (adjoint, residual), (corrected, left))
         # of a residual that is all rounding, a negative curvature proves nothing
         positive = found.positive | (products > 0)
-        return *best, products + found.products + 1, norm(left) <= 0.5 * length, positive
+        return *best, products + found.products + 1, norm(left) <= _GAIN * length, positive
 
     yes = jnp.array(True)
     start = zeros_like(system.right_hand_side), system.right_hand_side, jnp.array(0), yes, yes
@@ -206,25 +204,55 @@ def solve_fisher_cg(
     return solution(adjoint, products, exhausted=exhausted, positive=positive)
 
 
-def _lineax(system: AdjointSystem, solver: lx.BiCGStab | lx.GMRES) -> tuple[PyTree, Array]:
+def _solve_bicgstab(
+    system: AdjointSystem, tolerance: Float[Array, ""] | float, max_products: Int[Array, ""] | int
+) -> Solution:
+    """Returns the adjoint of any system, to a true residual of ``tolerance`` relative to the right-hand side.
+
+    BiCGStab, started anew on the true residual while that helps. Iterations can break down; and in single precision Lineax takes
+    coefficients that are merely negative, as a Jacobian that is not symmetric allows, for a breakdown.
+    """
+    # iterations past what rounding resolves end in zero divided by zero
+    least = jnp.maximum(tolerance, _LEAST_UNITS * jnp.finfo(system.value.dtype).eps)
+    target = least * norm(system.right_hand_side)
+
+    def unfinished(carry):
+        _, residual, products, gained = carry
+        missed = norm(residual) > jnp.where(products > 0, GRACE, 1) * target
+        return missed & (products + _BICGSTAB_LEAST <= max_products) & gained
+
+    def correct(carry):
+        adjoint, residual, products, _ = carry
+        length = norm(residual)
+        steps = (max_products - products - 2) // 2
+        solver = lx.BiCGStab(rtol=0.0, atol=cast(float, target / length), norm=norm, max_steps=cast(int, steps))
+        found, taken = _lineax(system, residual, solver)
+        # zero is divided by zero where the first half step ends at the solution, as where the right-hand side is it already
+        found = where(all_finite(found), found, residual)
+        corrected = add(adjoint, found)
+        left = system.residual(corrected)
+        worse = (norm(left) >= length) & (products > 0)  # a NaN is not worse: it must come out
+        best = where(worse, (adjoint, residual), (corrected, left))
+        return *best, products + 2 * taken + 2, norm(left) <= _GAIN * length
+
+    start = zeros_like(system.right_hand_side), system.right_hand_side, jnp.array(0), jnp.array(True)
+    adjoint, residual, products, _ = lax.while_loop(unfinished, correct, start)
+    exhausted = (norm(residual) > GRACE * target) & (products + _BICGSTAB_LEAST > max_products)
+    return solution(adjoint, products, exhausted=exhausted)
+
+
+def _lineax(system: AdjointSystem, right_hand_side: PyTree, solver: lx.BiCGStab | lx.GMRES) -> tuple[PyTree, Array]:
     """Returns the solver's answer and its number of steps; a right-hand side of zero, or of no entries, has the answer zero in no steps.
 
     Lineax compares its relative tolerance entry by entry, which no entry of zero ever meets. So the solvers get a right-hand side
     of length one, and an absolute tolerance in the Euclidean norm.
     """
-    length = norm(system.right_hand_side)
+    length = norm(right_hand_side)
     vanishes = length == 0
-    unit = scale(1 / jnp.where(vanishes, 1, length), system.right_hand_side)
+    unit = scale(1 / jnp.where(vanishes, 1, length), right_hand_side)
     operator = lx.FunctionLinearOperator(system.operator, jax.eval_shape(lambda: unit))
     if not operator.in_size():
         return unit, jnp.array(0)
     found = lx.linear_solve(operator, unit, solver, throw=False)
-
-    def itself():
-        # BiCGStab divides zero by zero where its first half step ends at the solution: where the right-hand side is it already
-        close = norm(subtract(unit, system.operator(unit))) <= solver.atol
-        return where(close, unit, found.value)
-
-    value = lax.cond(all_finite(found.value), lambda: found.value, itself)
-    answer = where(vanishes, zeros_like(unit), scale(length, value))
+    answer = where(vanishes, zeros_like(unit), scale(length, found.value))
     return answer, jnp.where(vanishes, 0, found.stats["num_steps"])

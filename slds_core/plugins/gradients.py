@@ -9,7 +9,7 @@ from slds_core.plugins.needs import needs_mean_field, needs_monitor
 
 _MOST_PRODUCTS = "most products with the sweep's Jacobian"
 _PRODUCTS = Field(1000, ge=2, le=1_000_000, description=_MOST_PRODUCTS)
-_BICGSTAB_PRODUCTS = Field(1000, ge=3, le=1_000_000, description=_MOST_PRODUCTS)
+_BICGSTAB_PRODUCTS = Field(1000, ge=4, le=1_000_000, description=_MOST_PRODUCTS)
 _TOLERANCE = Field(1e-10, gt=0, description="relative residual of the adjoint system at which to stop")
 
 
