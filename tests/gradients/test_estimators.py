@@ -17,7 +17,14 @@ from slds_core.fixed_point import Coupled, newton_cg
 from slds_core.fixed_point.status import name_of
 from slds_core.gradients import certify
 from slds_core.models.random_slds import random_slds
-from slds_core.models.slds import SLDS
+from slds_core.models.slds import (
+    SLDS,
+    DiscretePotentials,
+    DynamicsPotentials,
+    InitialPotentials,
+    RecognitionPotentials,
+    SLDSPotentials,
+)
 from slds_core.objectives.generic import elbo, linear
 from slds_core.objectives.notebook import notebook_objective
 
@@ -351,6 +358,41 @@ def test_certificate_bounds_the_error_and_is_not_idle(model):
         bound = float(judge(parameters, state, found.adjoint).bound)
         assert true <= bound
         assert bound <= 1e3 * true + 1e3 * EPS * np.linalg.norm(ravel(truth(model).gradient))
+
+
+def mirrored(time=10):
+    """Returns two states whose dynamics, ``z' = z/2 ± 2``, mirror each other, and data of zero: undecided is a fixed point, unstable."""
+    matrix, offset, precision = 0.5, np.array([[2.0], [-2.0]]), 20.0
+    each = np.ones((2, 1, 1))
+    dynamics = DynamicsPotentials(
+        linear_current=-matrix * precision * offset,
+        quadratic_current=-0.5 * matrix**2 * precision * each,
+        cross=matrix * precision * each,
+        quadratic_next=-0.5 * precision * each,
+        linear_next=precision * offset,
+        constant=-0.5 * precision * offset[:, 0] ** 2 + 0.5 * np.log(precision),
+    )
+    first = InitialPotentials(np.eye(1), np.zeros(1), np.array(0.5 * np.log(2 * np.pi)))
+    discrete = DiscretePotentials(np.log([0.5, 0.5]), np.log(np.full((2, 2), 0.5)))
+    recognition = RecognitionPotentials(-0.5 * np.ones((time, 1, 1)), np.zeros((time, 1)))
+    return as_jax((SLDSPotentials(recognition, dynamics, first, discrete), np.full((time - 1, 2), 0.5)))
+
+
+@pytest.mark.parametrize("name", ["fisher_cg", "direct"])
+def test_an_unstable_fixed_point_is_certified_nothing(name):
+    """The state is exact, so what certifies it is zero; but other fixed points lie where a disturbance grows to."""
+    parameters, state = mirrored()
+    image = PROBLEM.sweep(parameters, state)
+    np.testing.assert_array_equal(image, state)
+    jacobian = jax.jit(jax.jacfwd(lambda x: PROBLEM.sweep(parameters, x)))(state).reshape(state.size, state.size)
+    assert np.abs(np.linalg.eigvals(jacobian)).max() > 10
+    found = jax.jit(lambda p, x: getattr(gradients, name)(PROBLEM, notebook_objective, p, x))(parameters, state)
+    certificate = jax.jit(lambda p, x, w: certify(PROBLEM, notebook_objective, p, x, w))(
+        parameters, state, found.adjoint
+    )
+    assert float(certificate.rate) > 10
+    for part in (certificate.bound, certificate.adjoint_part, certificate.forward_part, certificate.rounding_part):
+        assert float(part) == math.inf
 
 
 @pytest.mark.parametrize(
