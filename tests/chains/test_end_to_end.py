@@ -114,6 +114,51 @@ def test_what_is_wrong_with_one_chain_stays_with_it(kind, backend):
             np.testing.assert_array_equal(a, b)
 
 
+FORBIDDEN = {
+    "every transition": lambda p: eqx.tree_at(lambda p: p.transition, p, p.transition.at[0].set(-jnp.inf)),
+    "the first step": lambda p: eqx.tree_at(lambda p: p.unary, p, p.unary.at[0].set(-jnp.inf)),
+    "the last step": lambda p: eqx.tree_at(lambda p: p.unary, p, p.unary.at[STEPS[0] - 1].set(-jnp.inf)),
+    "every start": lambda p: eqx.tree_at(lambda p: p.initial, p, p.initial.at[0].set(-jnp.inf)),
+}
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("forbidden", FORBIDDEN)
+def test_a_chain_without_a_path_is_not_given_one(forbidden, backend):
+    """Alone it has no probabilities; neither has it beside chains of other lengths, which keep theirs and their derivatives."""
+    _, sound = discrete_chains()
+    spoilt = FORBIDDEN[forbidden](sound)
+    weights = direction_like(sound, 3)
+
+    @jax.jit
+    def run(potentials):
+        smooth = lambda p: hmm.smooth_sequences(p, STEPS, backend=backend)
+        # the transposed derivative, of all chains but the spoilt one
+        value = lambda p: jnp.sum(smooth(p).statistics.marginals[STEPS[0] :] * weights.unary[STEPS[0] :])
+        return smooth(potentials), jax.grad(value)(potentials)
+
+    (found, gradient), (expected, expected_gradient) = run(spoilt), run(sound)
+    assert not np.isfinite(found.log_partition[0])
+    first = one_by_one("hmm", found.statistics)[0]
+    assert all(np.all(np.isnan(leaf)) for leaf in jax.tree.leaves(first))
+    np.testing.assert_array_equal(found.log_partition[1:], expected.log_partition[1:])
+    for one, other in ((found.statistics, expected.statistics), (gradient, expected_gradient)):
+        for own, wanted in zip(one_by_one("hmm", one)[1:], one_by_one("hmm", other)[1:], strict=True):
+            for a, b in zip(jax.tree.leaves(own), jax.tree.leaves(wanted), strict=True):
+                np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_single_step_without_a_state(backend):
+    impossible = HMMPotentials(
+        jnp.zeros((2, 3), DTYPE), jnp.zeros((2, 3, 3), DTYPE), jnp.zeros((3, 3), DTYPE).at[0].set(-jnp.inf)
+    )
+    found = hmm.smooth_sequences(impossible, (1, 2), backend=backend)
+    assert np.isfinite(found.log_partition).tolist() == [False, True]
+    assert np.all(np.isnan(found.statistics.initial[0]))
+    assert not np.any(found.statistics.transition[0])  # no pairs: a sum of nothing
+
+
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_a_batch_of_sets_is_each_set(kind, backend):
