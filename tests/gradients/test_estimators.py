@@ -134,6 +134,22 @@ def test_finite_differences_agree_within_their_own_error(model):
             assert found.error[group, number] <= 1e-5 * max(np.linalg.norm(leaf), 1)
 
 
+def test_finite_differences_leave_what_is_forbidden():
+    """Whole directions projected onto a gradient, as comparisons do, agree with them: where nothing can happen the gradient is zero."""
+    parameters, start = as_jax(random_slds(time=12, latent=2, states=3, spread=0.15))
+    forbidden = parameters.discrete.transition.at[0, 2].set(-jnp.inf)
+    parameters = eqx.tree_at(lambda p: p.discrete.transition, parameters, forbidden)
+    state = converge(parameters, start).state
+    found = estimator("finite_difference")(parameters, state)
+    gradient = estimator("direct")(parameters, state).gradient
+    assert gradient.discrete.transition[0, 2] == 0
+    leaves = jax.tree.leaves(gradient)
+    directions = random_directions([leaf.shape for leaf in leaves], count=2, seed=0)
+    wanted = [[np.vdot(leaf, direction) for direction in drawn] for leaf, drawn in zip(leaves, directions, strict=True)]
+    assert np.all(np.abs(found.derivative - np.array(wanted)) <= 3 * found.error)
+    assert np.all(found.error <= 1e-5 * np.linalg.norm(ravel(gradient)))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("model", MODELS)
 def test_fisher_cg_needs_fewest_products(model):
