@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from backends import BACKENDS, NATIVE
 from problems import direction_like, discrete_chain, gaussian_chain
-from tolerances import DTYPE, assert_close
+from tolerances import DTYPE, EPS, assert_close
 
 from slds_core.chains import gaussian, hmm
 from slds_core.chains.hmm import HMMPotentials
@@ -112,6 +112,36 @@ def test_what_is_wrong_with_one_chain_stays_with_it(kind, backend):
     ):
         for a, b in zip(jax.tree.leaves(own), jax.tree.leaves(expected), strict=True):
             np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("lengths", [(4, 3), (3, 3)], ids=["ragged", "uniform"])
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_second_derivatives_of_an_indefinite_chain_stay_with_it(lengths, backend):
+    alone = [gaussian_chain(length, 2, seed) for seed, length in enumerate(lengths)]
+    together = jax.tree.map(lambda *arrays: jnp.concatenate(arrays), *alone)
+    spoilt = eqx.tree_at(lambda p: p.quadratic, together, together.quadratic.at[1].set(5 * jnp.eye(2)))
+    direction = direction_like(together, 3)
+
+    @jax.jit
+    def bend(potentials):
+        """Returns second derivatives along the direction: of log-partitions, of statistics, and of the pull-back of ones."""
+        smooth = lambda p: gaussian.smooth_sequences(p, lengths, backend=backend)
+
+        def slope(potentials):
+            posterior, pull = jax.vjp(smooth, potentials)
+            return jax.jvp(smooth, (potentials,), (direction,)), pull(jax.tree.map(jnp.ones_like, posterior))[0]
+
+        (_, moved), gradient = jax.jvp(slope, (potentials,), (direction,))[1]
+        return moved.log_partition, moved.statistics, gradient
+
+    (first, *found), (second, *expected) = bend(spoilt), bend(together)
+    assert np.isnan(first[0])
+    np.testing.assert_allclose(first[1], second[1], rtol=1e3 * EPS)
+    for one, other in zip(found, expected, strict=True):
+        for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True):
+            last = lengths[1] if len(a) == sum(lengths) else lengths[1] - 1
+            assert_close(a[-last:], b[-last:], ulps=ULPS, scale=10)
+            assert np.all(np.isnan(a[:-last]))
 
 
 FORBIDDEN = {
