@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import lineax as lx
 from jax import lax
-from jaxtyping import Array, Float, Int, PyTree
+from jaxtyping import Array, Bool, Float, Int, PyTree
 
 from slds_core.fixed_point.conjugate_gradients import fisher_conjugate_gradients
 from slds_core.fixed_point.interface import FixedPoint, MeanField
@@ -178,7 +178,7 @@ def solve_fisher_cg(
 
     def unfinished(carry):
         _, residual, products, gained, positive = carry
-        return (norm(residual) > GRACE * target) & (products < max_products) & gained & positive
+        return _missed(residual, target, products) & (products < max_products) & gained & positive
 
     def correct(carry):
         # Recursions keep the rounding of their first values: solving anew for what the true residual leaves removes it.
@@ -218,8 +218,7 @@ def _solve_bicgstab(
 
     def unfinished(carry):
         _, residual, products, gained = carry
-        missed = norm(residual) > jnp.where(products > 0, GRACE, 1) * target
-        return missed & (products + _BICGSTAB_LEAST <= max_products) & gained
+        return _missed(residual, target, products) & (products + _BICGSTAB_LEAST <= max_products) & gained
 
     def correct(carry):
         adjoint, residual, products, _ = carry
@@ -239,6 +238,11 @@ def _solve_bicgstab(
     adjoint, residual, products, _ = lax.while_loop(unfinished, correct, start)
     exhausted = (norm(residual) > GRACE * target) & (products + _BICGSTAB_LEAST > max_products)
     return solution(adjoint, products, exhausted=exhausted)
+
+
+def _missed(residual: PyTree, target: Float[Array, ""], products: Int[Array, ""]) -> Bool[Array, ""]:
+    """Returns whether a true residual asks for a run; grace is for one whose recursion met the target, not for none at all."""
+    return norm(residual) > jnp.where(products > 0, GRACE, 1) * target
 
 
 def _lineax(system: AdjointSystem, right_hand_side: PyTree, solver: lx.BiCGStab | lx.GMRES) -> tuple[PyTree, Array]:
