@@ -32,7 +32,8 @@ def smooth_sequences(
 
     Returns:
         One log-partition a chain (nats), and the statistics in the layout of the potentials. In a chain without a possible path the
-        log-partition is NaN or ``-inf``, by the back end, and the statistics are NaN; the other chains are as they would be without it.
+        log-partition is NaN or ``-inf``, by the back end, and the statistics are NaN; the other chains, and their first derivatives, are
+        as they would be without it. Second derivatives by ``"native"`` run through one chain that all are together: NaN may reach all.
 
     Raises:
         ValueError: shapes do not fit the lengths, or the back end is unknown or not available.
