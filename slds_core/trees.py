@@ -27,7 +27,8 @@ def add_scaled(a: PyTree, factor: Float[Array, ""] | float, b: PyTree) -> PyTree
 
 def inner(a: PyTree, b: PyTree) -> Float[Array, ""]:
     """Returns the inner product of all entries; zero for trees without entries."""
-    return jnp.sum(jnp.stack([jnp.vdot(x, y) for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True)]))
+    products = [jnp.vdot(x, y) for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True)]
+    return jnp.sum(jnp.stack(products or [jnp.zeros(())]))
 
 
 def norm(a: PyTree) -> Float[Array, ""]:
@@ -37,7 +38,8 @@ def norm(a: PyTree) -> Float[Array, ""]:
 
 def largest(a: PyTree) -> Float[Array, ""]:
     """Returns the largest magnitude among all entries; zero for trees without entries."""
-    return jnp.max(jnp.stack([jnp.max(jnp.abs(leaf), initial=0) for leaf in jax.tree.leaves(a)]))
+    magnitudes = [jnp.max(jnp.abs(leaf), initial=0) for leaf in jax.tree.leaves(a)]
+    return jnp.max(jnp.stack(magnitudes or [jnp.zeros(())]))
 
 
 def zeros_like(a: PyTree) -> PyTree:
@@ -56,5 +58,6 @@ def size(a: PyTree) -> int:
 
 
 def all_finite(a: PyTree) -> Bool[Array, ""]:
-    """Returns whether no entry is NaN or infinite."""
-    return jnp.all(jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(a)]))
+    """Returns whether no entry is NaN or infinite; true for trees without entries."""
+    finite = [jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(a)]
+    return jnp.all(jnp.stack(finite or [jnp.array(True)]))

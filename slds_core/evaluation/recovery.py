@@ -7,9 +7,14 @@ from jaxtyping import Int
 def adjusted_rand_index(a: Int[np.ndarray, " item"], b: Int[np.ndarray, " item"]) -> float:
     """Returns how well two labellings agree, whatever the labels' names: 1 if they are the same, about 0 by chance.
 
+    Returns:
+        The index; 1 for fewer than two items, which no labelling tells apart.
+
     References:
         Hubert and Arabie (1985), "Comparing partitions", equation 5.
     """
+    if len(a) < 2:
+        return 1.0
     table = np.array([[np.sum((a == i) & (b == j)) for j in np.unique(b)] for i in np.unique(a)])
 
     def pairs(counts):

@@ -45,7 +45,8 @@ def certify(
     """Returns a bound on the error of the gradient that ``adjoint`` gives at ``state``.
 
     Returns:
-        The bound; infinite where ``λ ≥ 1``, NaN for models that are no mean field, where nothing bounds the inverse.
+        The bound; infinite, as all its parts, where ``λ ≥ 1``, NaN where values are not finite, and for models that are no mean field,
+        where nothing bounds the inverse.
     """
     value = jax.eval_shape(lambda: problem.elbo(problem.posterior(parameters, state)))
     if not isinstance(problem, MeanField):
@@ -92,11 +93,13 @@ def certify(
         in_fisher_norm = jnp.sqrt(jnp.maximum(inner(residual, pulled.message), 0))
         return norm(pulled.parameters) + gain * in_fisher_norm * amplification
 
-    amplification = jnp.where(rate < 1, 1 / jnp.where(rate < 1, 1 - rate, 1), jnp.inf)
+    # an infinite amplification would make NaN of what is zero: an exact residual, or an exact fixed point
+    unbounded = rate >= 1
+    amplification = 1 / jnp.where(unbounded, 1, 1 - rate)
     both = jax.tree.map(lambda a, b: jnp.stack([a, b]), residual, drift)
     adjoint_part, drift_part = lax.map(effect, both)
     forward_part = (norm(gradient_drift) + drift_part) * amplification
     rounding_part = _ROUNDING * jnp.finfo(value.dtype).eps * norm(gradient) * amplification
-    bound = _MARGIN * (adjoint_part + forward_part + rounding_part)
-    bound = jnp.where(all_finite((gradient, residual, rate)), bound, jnp.nan)
-    return Certificate(bound, rate, adjoint_part, forward_part, rounding_part)
+    parts = [jnp.where(unbounded, jnp.inf, part) for part in (adjoint_part, forward_part, rounding_part)]
+    bound = jnp.where(all_finite((gradient, residual, rate)), _MARGIN * sum(parts), jnp.nan)
+    return Certificate(bound, rate, *parts)

@@ -43,12 +43,13 @@ def finite_difference(
     """Returns central differences of the objective, inference converged anew at every point from ``state``.
 
     Three step lengths ``h, 2h, 4h`` give two Richardson extrapolations; their difference, and rounding over ``h``, estimate the error.
+    An infinite parameter, as that of a forbidden transition, stays where it is: directions are zero there, the other entries as drawn.
 
     Args:
         problem, objective: the model and the function of its posterior.
         parameters, state: where to differentiate; ``state`` should be a fixed point, which all evaluations stay near.
         count, seed: of the directions in each parameter group.
-        step: smallest step ``h`` relative to the group's norm; by default the fourth root of rounding.
+        step: smallest step ``h`` relative to the norm of the group's finite entries; by default the fourth root of rounding.
         max_sweeps: limit on sweeps and Jacobian products of each evaluation.
         tolerance: largest change in a sweep at which an evaluation counts as converged; by default ten units of rounding.
 
@@ -78,9 +79,13 @@ def finite_difference(
         group, number = group_and_number
         direction = jax.tree.unflatten(
             structure,
-            [jnp.where(group == g, jnp.asarray(array, dtype)[number], 0) for g, array in enumerate(drawn)],
+            [
+                jnp.where((group == g) & ~jnp.isinf(leaf), jnp.asarray(array, dtype)[number], 0)
+                for g, (leaf, array) in enumerate(zip(leaves, drawn, strict=True))
+            ],
         )
-        sizes = jnp.stack([norm(leaf) for leaf in leaves])
+        # no step is long beside an infinity, and a NaN must come out
+        sizes = jnp.stack([norm(jnp.where(jnp.isinf(leaf), 0, leaf)) for leaf in leaves])
         length = smallest * jnp.where(sizes[group] > 0, sizes[group], 1)
         offsets = length * jnp.array([-4, -2, -1, 0, 1, 2, 4], dtype)
         values, residuals = lax.map(lambda offset: evaluate(add_scaled(parameters, offset, direction)), offsets)

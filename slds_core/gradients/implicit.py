@@ -21,7 +21,7 @@ _ROUNDING = 100  # units of rounding, relative to the gradient, below which a re
 
 
 class Solution(eqx.Module):
-    """What a solver made of an adjoint system."""
+    """What a solver made of an adjoint system. All but the adjoint is its word, which nothing checks."""
 
     adjoint: PyTree
     products: Int[Array, ""]

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import lineax as lx
 from jax import lax
-from jaxtyping import Array, Float, Int, PyTree
+from jaxtyping import Array, Bool, Float, Int, PyTree
 
 from slds_core.fixed_point.conjugate_gradients import fisher_conjugate_gradients
 from slds_core.fixed_point.interface import FixedPoint, MeanField
@@ -14,9 +14,11 @@ from slds_core.fixed_point.limits import require_count, require_size
 from slds_core.gradients.implicit import GRACE, Solution, implicit_gradient, solution
 from slds_core.gradients.linearisation import AdjointSystem
 from slds_core.gradients.result import Gradient, Objective
-from slds_core.trees import add, all_finite, norm, scale, subtract, where, zeros_like
+from slds_core.trees import add, all_finite, norm, scale, size, where, zeros_like
 
 _LEAST_UNITS = 10  # of rounding; BiCGStab's smallest relative residual
+_BICGSTAB_LEAST = 4  # products of a single iteration: one to begin, its two, and one for the true residual
+_GAIN = 0.5  # of the residual, which a run has to reach for another to be worth while
 
 
 def bicgstab(
@@ -36,7 +38,8 @@ def bicgstab(
         problem, objective: the model and the function of its posterior.
         parameters, state: where to differentiate; ``state`` should be a fixed point.
         tolerance: relative residual at which to stop.
-        max_products: most products with the sweep's transposed Jacobian, two an iteration.
+        max_products: most products with the sweep's transposed Jacobian: two an iteration, one to begin and one for the true
+            residual, from which iterations start anew where they broke down, or where rounding has kept them from the tolerance.
         forward_tolerance, certified: as for ``implicit_gradient``.
 
     Raises:
@@ -45,14 +48,10 @@ def bicgstab(
     References:
         van der Vorst (1992), "Bi-CGSTAB".
     """
-    require_count("max_products", max_products, 2)
-    steps = cast(int, max_products // 2)  # numbers to Lineax, traced or not
+    require_count("max_products", max_products, _BICGSTAB_LEAST)
 
     def solve(system: AdjointSystem) -> Solution:
-        # iterations past what rounding resolves end in zero divided by zero
-        least = jnp.maximum(tolerance, _LEAST_UNITS * jnp.finfo(system.value.dtype).eps)
-        found, taken = _lineax(system, lx.BiCGStab(rtol=0.0, atol=cast(float, least), norm=norm, max_steps=steps))
-        return solution(found, 2 * taken, exhausted=taken >= steps)
+        return _solve_bicgstab(system, tolerance, max_products)
 
     return implicit_gradient(
         problem,
@@ -82,7 +81,8 @@ def gmres(
 
     Args:
         problem, objective, parameters, state, tolerance, forward_tolerance, certified: as for ``bicgstab``.
-        max_products: most products with the sweep's transposed Jacobian, ``restart + 1`` a cycle.
+        max_products: most products with the sweep's transposed Jacobian: one to begin, then ``restart + 1`` a cycle, or one more
+            than there are unknowns where these are fewer. A cycle whose Krylov space ends early counts as a whole one.
         restart: dimension of the Krylov space of one cycle; the tolerance is looked at between cycles only.
 
     Raises:
@@ -92,15 +92,18 @@ def gmres(
         Saad and Schultz (1986), "GMRES".
     """
     require_size("restart", restart, 1)
-    require_count("max_products", max_products, restart + 1)
-    cycles = cast(int, max_products // (restart + 1))
+    cycle = min(restart, size(state)) + 1  # products: one for each dimension, and one for the residual
+    require_count("max_products", max_products, 1 + cycle)
+    # Lineax's first step is no cycle: it forms the residual to begin from, by a single product
+    steps = cast(int, (max_products - 1) // cycle + 1)
 
     def solve(system: AdjointSystem) -> Solution:
         solver = lx.GMRES(
-            rtol=0.0, atol=cast(float, tolerance), norm=norm, max_steps=cycles, restart=restart, stagnation_iters=cycles
+            rtol=0.0, atol=cast(float, tolerance), norm=norm, max_steps=steps, restart=restart, stagnation_iters=steps
         )
-        found, taken = _lineax(system, solver)
-        return solution(found, (restart + 1) * taken, exhausted=taken >= cycles)
+        found, taken = _lineax(system, system.right_hand_side, solver)
+        products = jnp.where(taken > 0, 1 + cycle * (taken - 1), 0)
+        return solution(found, products, exhausted=taken >= steps)
 
     return implicit_gradient(
         problem,
@@ -175,22 +178,24 @@ def solve_fisher_cg(
 
     def unfinished(carry):
         _, residual, products, gained, positive = carry
-        return (norm(residual) > GRACE * target) & (products < max_products) & gained & positive
+        return _missed(residual, target, products) & (products < max_products) & gained & positive
 
     def correct(carry):
         # Recursions keep the rounding of their first values: solving anew for what the true residual leaves removes it.
         adjoint, residual, products, _, _ = carry
-        size = norm(residual)
+        length = norm(residual)
         left_over = max_products - products - 1  # one is the true residual's
-        found = fisher_conjugate_gradients(response, fisher, residual, tolerance=target / size, max_products=left_over)
+        found = fisher_conjugate_gradients(
+            response, fisher, residual, tolerance=target / length, max_products=left_over
+        )
         # What F maps to zero, the Fisher norm does not see: u + S F y, which is y and its residual, has none of it left.
         corrected = add(adjoint, add(found.solution, found.residual))
         left = system.residual(corrected)
-        worse = (norm(left) >= size) & (products > 0)  # a NaN is not worse: it must come out
+        worse = (norm(left) >= length) & (products > 0)  # a NaN is not worse: it must come out
         best = where(worse, (adjoint, residual), (corrected, left))
         # of a residual that is all rounding, a negative curvature proves nothing
         positive = found.positive | (products > 0)
-        return *best, products + found.products + 1, norm(left) <= 0.5 * size, positive
+        return *best, products + found.products + 1, norm(left) <= _GAIN * length, positive
 
     yes = jnp.array(True)
     start = zeros_like(system.right_hand_side), system.right_hand_side, jnp.array(0), yes, yes
@@ -199,25 +204,59 @@ def solve_fisher_cg(
     return solution(adjoint, products, exhausted=exhausted, positive=positive)
 
 
-def _lineax(system: AdjointSystem, solver: lx.BiCGStab | lx.GMRES) -> tuple[PyTree, Array]:
+def _solve_bicgstab(
+    system: AdjointSystem, tolerance: Float[Array, ""] | float, max_products: Int[Array, ""] | int
+) -> Solution:
+    """Returns the adjoint of any system, to a true residual of ``tolerance`` relative to the right-hand side.
+
+    BiCGStab, started anew on the true residual while that helps. Iterations can break down; and in single precision Lineax takes
+    coefficients that are merely negative, as a Jacobian that is not symmetric allows, for a breakdown.
+    """
+    # iterations past what rounding resolves end in zero divided by zero
+    least = jnp.maximum(tolerance, _LEAST_UNITS * jnp.finfo(system.value.dtype).eps)
+    target = least * norm(system.right_hand_side)
+
+    def unfinished(carry):
+        _, residual, products, gained = carry
+        return _missed(residual, target, products) & (products + _BICGSTAB_LEAST <= max_products) & gained
+
+    def correct(carry):
+        adjoint, residual, products, _ = carry
+        length = norm(residual)
+        steps = (max_products - products - 2) // 2
+        solver = lx.BiCGStab(rtol=0.0, atol=cast(float, target / length), norm=norm, max_steps=cast(int, steps))
+        found, taken = _lineax(system, residual, solver)
+        # zero is divided by zero where the first half step ends at the solution, as where the right-hand side is it already
+        found = where(all_finite(found), found, residual)
+        corrected = add(adjoint, found)
+        left = system.residual(corrected)
+        worse = (norm(left) >= length) & (products > 0)  # a NaN is not worse: it must come out
+        best = where(worse, (adjoint, residual), (corrected, left))
+        return *best, products + 2 * taken + 2, norm(left) <= _GAIN * length
+
+    start = zeros_like(system.right_hand_side), system.right_hand_side, jnp.array(0), jnp.array(True)
+    adjoint, residual, products, _ = lax.while_loop(unfinished, correct, start)
+    exhausted = (norm(residual) > GRACE * target) & (products + _BICGSTAB_LEAST > max_products)
+    return solution(adjoint, products, exhausted=exhausted)
+
+
+def _missed(residual: PyTree, target: Float[Array, ""], products: Int[Array, ""]) -> Bool[Array, ""]:
+    """Returns whether a true residual asks for a run; grace is for one whose recursion met the target, not for none at all."""
+    return norm(residual) > jnp.where(products > 0, GRACE, 1) * target
+
+
+def _lineax(system: AdjointSystem, right_hand_side: PyTree, solver: lx.BiCGStab | lx.GMRES) -> tuple[PyTree, Array]:
     """Returns the solver's answer and its number of steps; a right-hand side of zero, or of no entries, has the answer zero in no steps.
 
     Lineax compares its relative tolerance entry by entry, which no entry of zero ever meets. So the solvers get a right-hand side
     of length one, and an absolute tolerance in the Euclidean norm.
     """
-    length = norm(system.right_hand_side)
+    length = norm(right_hand_side)
     vanishes = length == 0
-    unit = scale(1 / jnp.where(vanishes, 1, length), system.right_hand_side)
+    unit = scale(1 / jnp.where(vanishes, 1, length), right_hand_side)
     operator = lx.FunctionLinearOperator(system.operator, jax.eval_shape(lambda: unit))
     if not operator.in_size():
         return unit, jnp.array(0)
     found = lx.linear_solve(operator, unit, solver, throw=False)
-
-    def itself():
-        # BiCGStab divides zero by zero where its first half step ends at the solution: where the right-hand side is it already
-        close = norm(subtract(unit, system.operator(unit))) <= solver.atol
-        return where(close, unit, found.value)
-
-    value = lax.cond(all_finite(found.value), lambda: found.value, itself)
-    answer = where(vanishes, zeros_like(unit), scale(length, value))
+    answer = where(vanishes, zeros_like(unit), scale(length, found.value))
     return answer, jnp.where(vanishes, 0, found.stats["num_steps"])

@@ -32,7 +32,7 @@ class GradientStatus(eqx.Enumeration):
 
 
 class AdjointInfo(eqx.Module):
-    """What an estimator did, recomputed rather than trusted."""
+    """What an estimator did: residuals recomputed and the status judged by them, products counted by the solver itself."""
 
     status: GradientStatus
     products: Int[

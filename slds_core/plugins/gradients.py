@@ -7,7 +7,9 @@ from pydantic import Field, model_validator
 from slds_core.plugins.base import Declined, GradientPlugin
 from slds_core.plugins.needs import needs_mean_field, needs_monitor
 
-_PRODUCTS = Field(1000, ge=2, le=1_000_000, description="most products with the sweep's Jacobian")
+_MOST_PRODUCTS = "most products with the sweep's Jacobian"
+_PRODUCTS = Field(1000, ge=2, le=1_000_000, description=_MOST_PRODUCTS)
+_BICGSTAB_PRODUCTS = Field(1000, ge=4, le=1_000_000, description=_MOST_PRODUCTS)
 _TOLERANCE = Field(1e-10, gt=0, description="relative residual of the adjoint system at which to stop")
 
 
@@ -124,7 +126,7 @@ class BiCGStab(_Implicit):
 
     traced: ClassVar = _SOLVED
     tolerance: float = _TOLERANCE
-    max_products: int = _PRODUCTS
+    max_products: int = _BICGSTAB_PRODUCTS
 
     def predicted_products(self, rate):
         from slds_core.gradients import prediction

@@ -34,8 +34,8 @@ class Evidence:
 
     @property
     def within_certificate(self) -> int:
-        """1 if the error is within the certificate, 0 if not, -1 where there is none."""
-        if math.isnan(self.certificate):
+        """1 if the error is within the certificate, 0 if not, -1 where there is none, or an infinite one, which says nothing."""
+        if not math.isfinite(self.certificate):
             return -1
         return int(self.error <= self.certificate + self.resolution)
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from backends import BACKENDS, NATIVE
 from problems import direction_like, discrete_chain, gaussian_chain
-from tolerances import DTYPE, assert_close
+from tolerances import DTYPE, EPS, assert_close
 
 from slds_core.chains import gaussian, hmm
 from slds_core.chains.hmm import HMMPotentials
@@ -112,6 +112,81 @@ def test_what_is_wrong_with_one_chain_stays_with_it(kind, backend):
     ):
         for a, b in zip(jax.tree.leaves(own), jax.tree.leaves(expected), strict=True):
             np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("lengths", [(4, 3), (3, 3)], ids=["ragged", "uniform"])
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_second_derivatives_of_an_indefinite_chain_stay_with_it(lengths, backend):
+    alone = [gaussian_chain(length, 2, seed) for seed, length in enumerate(lengths)]
+    together = jax.tree.map(lambda *arrays: jnp.concatenate(arrays), *alone)
+    spoilt = eqx.tree_at(lambda p: p.quadratic, together, together.quadratic.at[1].set(5 * jnp.eye(2)))
+    direction = direction_like(together, 3)
+
+    @jax.jit
+    def bend(potentials):
+        """Returns second derivatives along the direction: of log-partitions, of statistics, and of the pull-back of ones."""
+        smooth = lambda p: gaussian.smooth_sequences(p, lengths, backend=backend)
+
+        def slope(potentials):
+            posterior, pull = jax.vjp(smooth, potentials)
+            return jax.jvp(smooth, (potentials,), (direction,)), pull(jax.tree.map(jnp.ones_like, posterior))[0]
+
+        (_, moved), gradient = jax.jvp(slope, (potentials,), (direction,))[1]
+        return moved.log_partition, moved.statistics, gradient
+
+    (first, *found), (second, *expected) = bend(spoilt), bend(together)
+    assert np.isnan(first[0])
+    np.testing.assert_allclose(first[1], second[1], rtol=1e3 * EPS)
+    for one, other in zip(found, expected, strict=True):
+        for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True):
+            last = lengths[1] if len(a) == sum(lengths) else lengths[1] - 1
+            assert_close(a[-last:], b[-last:], ulps=ULPS, scale=10)
+            assert np.all(np.isnan(a[:-last]))
+
+
+FORBIDDEN = {
+    "every transition": lambda p: eqx.tree_at(lambda p: p.transition, p, p.transition.at[0].set(-jnp.inf)),
+    "the first step": lambda p: eqx.tree_at(lambda p: p.unary, p, p.unary.at[0].set(-jnp.inf)),
+    "the last step": lambda p: eqx.tree_at(lambda p: p.unary, p, p.unary.at[STEPS[0] - 1].set(-jnp.inf)),
+    "every start": lambda p: eqx.tree_at(lambda p: p.initial, p, p.initial.at[0].set(-jnp.inf)),
+}
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("forbidden", FORBIDDEN)
+def test_a_chain_without_a_path_is_not_given_one(forbidden, backend):
+    """Alone it has no probabilities; neither has it beside chains of other lengths, which keep theirs and their derivatives."""
+    _, sound = discrete_chains()
+    spoilt = FORBIDDEN[forbidden](sound)
+    weights = direction_like(sound, 3)
+
+    @jax.jit
+    def run(potentials):
+        smooth = lambda p: hmm.smooth_sequences(p, STEPS, backend=backend)
+        # the transposed derivative, of all chains but the spoilt one
+        value = lambda p: jnp.sum(smooth(p).statistics.marginals[STEPS[0] :] * weights.unary[STEPS[0] :])
+        return smooth(potentials), jax.grad(value)(potentials)
+
+    (found, gradient), (expected, expected_gradient) = run(spoilt), run(sound)
+    assert not np.isfinite(found.log_partition[0])
+    first = one_by_one("hmm", found.statistics)[0]
+    assert all(np.all(np.isnan(leaf)) for leaf in jax.tree.leaves(first))
+    np.testing.assert_array_equal(found.log_partition[1:], expected.log_partition[1:])
+    for one, other in ((found.statistics, expected.statistics), (gradient, expected_gradient)):
+        for own, wanted in zip(one_by_one("hmm", one)[1:], one_by_one("hmm", other)[1:], strict=True):
+            for a, b in zip(jax.tree.leaves(own), jax.tree.leaves(wanted), strict=True):
+                np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_single_step_without_a_state(backend):
+    impossible = HMMPotentials(
+        jnp.zeros((2, 3), DTYPE), jnp.zeros((2, 3, 3), DTYPE), jnp.zeros((3, 3), DTYPE).at[0].set(-jnp.inf)
+    )
+    found = hmm.smooth_sequences(impossible, (1, 2), backend=backend)
+    assert np.isfinite(found.log_partition).tolist() == [False, True]
+    assert np.all(np.isnan(found.statistics.initial[0]))
+    assert not np.any(found.statistics.transition[0])  # no pairs: a sum of nothing
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -32,6 +32,11 @@ def test_adjusted_rand_index_by_its_definition():
     assert adjusted_rand_index(np.zeros(4, int), np.zeros(4, int)) == 1
 
 
+@pytest.mark.parametrize("items", [0, 1])
+def test_labellings_without_a_pair_are_the_same(items):
+    assert adjusted_rand_index(np.zeros(items, int), np.ones(items, int)) == 1
+
+
 def test_states_are_matched_by_all_permutations():
     generator = np.random.default_rng(0)
     found, true = generator.integers(4, size=(2, 200))

@@ -1,9 +1,8 @@
 """Gaussian chain, sequential in time, in C++: the recursions of ``scan``, compiled once for all programs.
 
-It takes one chain, or many end to end. Derivatives beyond the Fisher product are those of ``scan``.
+It takes one chain, or many end to end. Derivatives beyond the Fisher product are those of ``scan``, chains side by side.
 """
 
-import math
 from functools import partial
 
 import jax
@@ -11,9 +10,10 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from slds_core.chains.gaussian import scan
+from slds_core.chains.gaussian.padding import end_to_end, set_apart, side_by_side
 from slds_core.chains.gaussian.types import GaussianPotentials, GaussianResiduals, GaussianStatistics
 from slds_core.chains.native import call
-from slds_core.chains.packing import Lengths, before, leaving, total
+from slds_core.chains.packing import Lengths, inside, pack, unpack
 
 
 def smooth(potentials: GaussianPotentials, lengths: Lengths = ()):
@@ -58,20 +58,21 @@ def _fisher_product(lengths: Lengths, residuals: GaussianResiduals, direction: G
 @_linearise.defjvp
 def _linearise_jvp(lengths, primals, tangents):
     def linearise(potentials):
-        log_partition, statistics, residuals = scan.linearise(_as_one(lengths, potentials))
-        if lengths:
-            log_partition = total(lengths, _by_step(residuals))
-        return log_partition, _apart(lengths, statistics), residuals
+        # each on its own: in the one chain that they are end to end, zero times NaN is NaN between them
+        apart = jax.vmap(set_apart)(side_by_side(lengths, potentials), jnp.asarray(inside(lengths)))
+        log_partition, statistics, residuals = jax.vmap(scan.linearise)(apart)
+        return log_partition, end_to_end(lengths, statistics), jax.tree.map(partial(pack, lengths), residuals)
 
-    return jax.jvp(linearise, primals, tangents)
+    return jax.jvp(linearise if lengths else scan.linearise, primals, tangents)
 
 
 @_fisher_product.defjvp
 def _fisher_product_jvp(lengths, primals, tangents):
     def product(residuals, direction):
-        return _apart(lengths, scan.fisher_product(residuals, _as_one(lengths, direction)))
+        apart = jax.tree.map(partial(unpack, lengths), residuals)
+        return end_to_end(lengths, jax.vmap(scan.fisher_product)(apart, side_by_side(lengths, direction)))
 
-    return jax.jvp(product, primals, tangents)
+    return jax.jvp(product if lengths else scan.fisher_product, primals, tangents)
 
 
 def sample(residuals: GaussianResiduals, noise: Float[Array, "time draw latent"]) -> Float[Array, "time draw latent"]:
@@ -92,28 +93,6 @@ def _sample_jvp(primals, tangents):
         return scan.sample(GaussianResiduals(gain, conditional, offset, offset, conditional), noise)
 
     return jax.jvp(sample, primals, tangents)
-
-
-def _as_one(lengths: Lengths, potentials: GaussianPotentials) -> GaussianPotentials:
-    """Returns the one chain that chains end to end are: nothing ties each one's last step to the next one's first."""
-    cross = leaving(lengths, potentials.cross)[:-1] if lengths else potentials.cross
-    return GaussianPotentials(potentials.quadratic, cross, potentials.linear)
-
-
-def _apart(lengths: Lengths, statistics: GaussianStatistics) -> GaussianStatistics:
-    """Returns that chain's statistics less those between chains."""
-    between = statistics.cross_moment
-    if lengths:
-        between = before(lengths, jnp.concatenate([between, jnp.zeros_like(statistics.second_moment[:1])]))
-    return GaussianStatistics(statistics.second_moment, between, statistics.mean)
-
-
-def _by_step(residuals: GaussianResiduals) -> Float[Array, " time"]:
-    """Returns what each step adds to the log-partition (nats): ``½ (cᵀ V⁻¹ c + log |V| + latent log 2π)``."""
-    conditional, offset = residuals.conditional, residuals.offset
-    weighted = jnp.linalg.solve(conditional, offset[..., None])[..., 0]
-    constant = offset.shape[1] * math.log(2 * math.pi)
-    return 0.5 * (jnp.sum(offset * weighted, 1) + jnp.linalg.slogdet(conditional)[1] + constant)
 
 
 def _arrays(potentials: GaussianPotentials):

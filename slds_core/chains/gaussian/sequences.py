@@ -14,9 +14,9 @@ from jaxtyping import Array, Float
 from slds_core.chains.backend import Backend, choose, promote, runs_end_to_end
 from slds_core.chains.gaussian import native
 from slds_core.chains.gaussian.chain import BACKENDS, GaussianPosterior, smooth
-from slds_core.chains.gaussian.padding import set_apart
+from slds_core.chains.gaussian.padding import end_to_end, set_apart, side_by_side
 from slds_core.chains.gaussian.types import GaussianPotentials, GaussianStatistics
-from slds_core.chains.packing import Lengths, as_lengths, inside, pack, total, transitions, unpack
+from slds_core.chains.packing import Lengths, as_lengths, inside, total, transitions
 from slds_core.chains.symmetric import symmetric_linear
 
 
@@ -43,19 +43,11 @@ def smooth_sequences(
     chosen = choose(backend, BACKENDS, potentials.linear.dtype)
     if runs_end_to_end(chosen):
         return _smooth(lengths, potentials)
-    apart = _side_by_side(lengths, potentials)
+    apart = side_by_side(lengths, potentials)
     if len(set(lengths)) > 1:
         apart = jax.vmap(set_apart)(apart, jnp.asarray(inside(lengths)))
     found = jax.vmap(partial(smooth, backend=chosen))(apart)
-    statistics = found.statistics
-    return GaussianPosterior(
-        found.log_partition,
-        GaussianStatistics(
-            pack(lengths, statistics.second_moment),
-            pack(transitions(lengths), statistics.cross_moment),
-            pack(lengths, statistics.mean),
-        ),
-    )
+    return GaussianPosterior(found.log_partition, end_to_end(lengths, found.statistics))
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(0,))
@@ -90,14 +82,6 @@ def inner(
     steps += jnp.einsum("ti,ti->t", potentials.linear, statistics.mean)
     between = jnp.einsum("tij,tij->t", potentials.cross, statistics.cross_moment)
     return total(lengths, steps) + total(transitions(lengths), between)
-
-
-def _side_by_side(lengths: Lengths, potentials: GaussianPotentials) -> GaussianPotentials:
-    return GaussianPotentials(
-        unpack(lengths, potentials.quadratic),
-        unpack(transitions(lengths), potentials.cross),
-        unpack(lengths, potentials.linear),
-    )
 
 
 def _check(potentials: GaussianPotentials, lengths: Lengths) -> None:

@@ -1,7 +1,7 @@
 """Hidden Markov model, sequential in time, in C++: the recursions of ``scan``, compiled once for all programs.
 
 It takes one chain, or many end to end, each with an initial and a transition potential of its own. Derivatives beyond the Fisher product
-are those of ``scan``.
+are those of ``scan``, run over the one chain that chains end to end are: a NaN in one reaches the others.
 """
 
 from functools import partial

@@ -5,7 +5,7 @@ transition matrix still serves all steps, where an identity in padding would nee
 """
 
 import jax.numpy as jnp
-from jaxtyping import Array, Bool
+from jaxtyping import Array, Bool, Float
 
 from slds_core.chains.hmm.types import HMMPotentials, HMMStatistics
 
@@ -27,6 +27,17 @@ def with_end(potentials: HMMPotentials, real: Bool[Array, " time"]) -> HMMPotent
     )
 
 
-def without_end(statistics: HMMStatistics) -> HMMStatistics:
-    """Returns the statistics of a chain that ``with_end`` made, less the last state."""
-    return HMMStatistics(statistics.initial[:-1], statistics.transition[:-1, :-1], statistics.marginals[:, :-1])
+def without_end(
+    log_partition: Float[Array, ""], statistics: HMMStatistics, real: Bool[Array, " time"]
+) -> tuple[Float[Array, ""], HMMStatistics]:
+    """Returns log-partition and statistics of a chain that ``with_end`` made, less the last state; NaN where no path is possible.
+
+    Where none is, the likeliest is one that ends too soon, which is only so improbable: what it leaves to the other states are plausible
+    numbers. Every path has an end before its time then, and otherwise none has, so probability tells them apart.
+    """
+    impossible = jnp.sum(jnp.where(real, statistics.marginals[:, -1], 0)) > 0.5
+    spoil = jnp.where(impossible, jnp.nan, 1).astype(log_partition.dtype)  # a factor: derivatives are NaN too
+    pairs = jnp.where(jnp.any(real[1:]), spoil, 1)  # a single step has none, and their sum is zero
+    return spoil * log_partition, HMMStatistics(
+        spoil * statistics.initial[:-1], pairs * statistics.transition[:-1, :-1], spoil * statistics.marginals[:, :-1]
+    )

@@ -31,7 +31,9 @@ def smooth_sequences(
         backend: as for ``smooth``.
 
     Returns:
-        One log-partition a chain (nats), and the statistics in the layout of the potentials.
+        One log-partition a chain (nats), and the statistics in the layout of the potentials. In a chain without a possible path the
+        log-partition is NaN or ``-inf``, by the back end, and the statistics are NaN; the other chains, and their first derivatives, are
+        as they would be without it. Second derivatives by ``"native"`` run through one chain that all are together: NaN may reach all.
 
     Raises:
         ValueError: shapes do not fit the lengths, or the back end is unknown or not available.
@@ -46,13 +48,13 @@ def smooth_sequences(
     if runs_end_to_end(chosen):
         return _smooth(lengths, potentials)
     apart = HMMPotentials(potentials.initial, potentials.transition, unpack(lengths, potentials.unary))
-    ragged = len(set(lengths)) > 1
-    found = jax.vmap(partial(smooth, backend=chosen))(
-        jax.vmap(with_end)(apart, jnp.asarray(inside(lengths))) if ragged else apart
-    )
-    statistics = jax.vmap(without_end)(found.statistics) if ragged else found.statistics
+    ragged, real = len(set(lengths)) > 1, jnp.asarray(inside(lengths))
+    found = jax.vmap(partial(smooth, backend=chosen))(jax.vmap(with_end)(apart, real) if ragged else apart)
+    log_partition, statistics = found.log_partition, found.statistics
+    if ragged:
+        log_partition, statistics = jax.vmap(without_end)(log_partition, statistics, real)
     marginals = pack(lengths, statistics.marginals)
-    return HMMPosterior(found.log_partition, HMMStatistics(statistics.initial, statistics.transition, marginals))
+    return HMMPosterior(log_partition, HMMStatistics(statistics.initial, statistics.transition, marginals))
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(0,))
