@@ -129,6 +129,12 @@ def test_certificates_are_relative_to_the_witness():
     assert (found.certificate, found.within_certificate, verdict(found).name) == (0.5, 0, "wrong")
 
 
+def test_an_infinite_certificate_holds_nothing():
+    """It says that the fixed point is not stable, and of the error nothing."""
+    found = Evidence("solved", 0.05, float("inf"), 0.0, "float64")
+    assert (found.within_certificate, verdict(found).name) == (-1, "wrong")
+
+
 @pytest.mark.parametrize(
     ("error", "resolution", "name"),
     [
