@@ -99,7 +99,7 @@ def test_the_schema_refuses_what_the_study_refuses(change):
 def test_check_shows_the_plan():
     text = slds("check", "config.yaml")
     assert "Jobs: 16 (build_model 1, infer 4, residual 4, gradient 5, compare 1, report 1)" in text
-    assert "at most 800 sweeps and products, about 117 MiB" in text
+    assert "at most 800 sweeps and products, about 127 MiB" in text
 
 
 def test_errors_are_one_paragraph_and_debug_shows_where(tmp_path):

@@ -10,6 +10,9 @@ from slds_core.plugins.needs import needs_mean_field, needs_monitor
 _MOST_PRODUCTS = "most products with the sweep's Jacobian"
 _PRODUCTS = Field(1000, ge=2, le=1_000_000, description=_MOST_PRODUCTS)
 _BICGSTAB_PRODUCTS = Field(1000, ge=4, le=1_000_000, description=_MOST_PRODUCTS)
+_GMRES_PRODUCTS = Field(
+    1000, ge=3, le=1_000_000, description=f"{_MOST_PRODUCTS}; the first cycle takes min(`restart`, unknowns) + 2"
+)
 _TOLERANCE = Field(1e-10, gt=0, description="relative residual of the adjoint system at which to stop")
 
 
@@ -144,7 +147,7 @@ class GMRES(_Implicit):
 
     traced: ClassVar = _SOLVED
     tolerance: float = _TOLERANCE
-    max_products: int = _PRODUCTS
+    max_products: int = _GMRES_PRODUCTS
     restart: int = Field(10, ge=1, description="dimension of the Krylov space of one cycle")
 
     def predicted_products(self, rate):

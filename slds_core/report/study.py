@@ -191,12 +191,15 @@ def _put_in_order(found: ModelResults, study: Configuration) -> None:
 def _files(folder: Path) -> list[Path]:
     """Returns the NetCDF files in a folder of results, models first, then what follows from them; numbers in names in their order."""
     found = [path for path in folder.rglob("*.nc") if not path.name.startswith(".")]
-    return sorted(found, key=lambda path: (_place(path)[0], _ORDER.index(_place(path)[1]), _by_numbers(path.stem)))
+    return sorted(
+        found, key=lambda path: (_place(path)[0], _ORDER.index(_place(path)[1]), _by_numbers(path.stem), path)
+    )
 
 
-def _by_numbers(name: str) -> list[str | int]:
-    """Returns what a name sorts by: ``sweeps_50`` before ``sweeps_150``."""
-    return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", name)]
+def _by_numbers(name: str) -> list[str | float]:
+    """Returns what a name sorts by: ``sweeps_50`` before ``sweeps_150``, ``tolerance_1e-06`` before ``tolerance_0.01``."""
+    parts = re.split(r"([0-9]+(?:\.[0-9]+)?(?:e[-+]?[0-9]+)?)", name)  # words and numbers by turns
+    return [float(part) if place % 2 else part for place, part in enumerate(parts)]
 
 
 def _place(path: Path) -> Result:

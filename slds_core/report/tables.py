@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from slds_core.report.formats import plain
+from slds_core.report.formats import NOTHING, plain
 
 
 class Cell(NamedTuple):
@@ -77,7 +77,8 @@ class Table:
     def shown(self) -> "Table":
         """The table without the columns that say nothing in any row."""
         cells = self.cells
-        kept = [c for k, c in enumerate(self.columns) if k == 0 or any(row[k].value not in (None, "") for row in cells)]
+        silent = ("", NOTHING)
+        kept = [c for k, c in enumerate(self.columns) if k == 0 or any(row[k].text not in silent for row in cells)]
         return Table(self.name, self.caption, kept, self.rows)
 
     def to_csv(self) -> str:

@@ -32,9 +32,10 @@ def expand(name: str, setting: dict[str, Any], fields: dict[str, Any]) -> dict[s
     swept = [key for key, value in setting.items() if key not in NOT_SWEPT and _is_swept(value, fields.get(key))]
     if not swept:
         return {name: setting}
-    count = math.prod(len(setting[key]) for key in swept)
+    counted = [key for key in swept if key not in _SAYS_ITSELF]  # other settings, which somebody else asked for
+    count = math.prod(len(setting[key]) for key in counted)
     if count > MOST:
-        raise StudyError(f"the lists of {', '.join(swept)} stand for {count} settings, expected at most {MOST}")
+        raise StudyError(f"the lists of {', '.join(counted)} stand for {count} settings, expected at most {MOST}")
     settings = {}
     for values in itertools.product(*(setting[key] for key in swept)):
         chosen = dict(zip(swept, values, strict=True))

@@ -130,7 +130,8 @@ def _section(
         inherited = {key: value for key, value in defaults.items() if key in fields}
         used |= inherited.keys()
         try:
-            expanded = grids.expand(name, _spread(inherited | given, places), fields)
+            whole = inherited | given
+            expanded = grids.expand(name, _spread(whole, places) if "at" in fields else whole, fields)
         except StudyError as error:
             problems.append(Problem(place, str(error)))
             section.groups[name] = []

@@ -264,3 +264,10 @@ def test_the_caption_of_convergence_says_what_the_table_says():
     words = FIGURES["convergence"].describe(results)
     assert "1 of 2 settings reached the fixed point, there with" in words
     assert "Not there: away (sweep limit, " in words
+
+
+def test_an_infinite_certificate_holds_nothing():
+    errors = {"direct": 0.0, "a": 0.05, "b": 1e-3}
+    results = ModelResults("m", comparison=comparison(errors, certificates={"a": np.inf, "b": 1e-2}))
+    assert {row["estimator"]: row["holds"] for row in FIGURES["certificates"].table(results)}["a"] is None
+    assert "1 of 1 certificates hold" in FIGURES["certificates"].describe(results)

@@ -18,6 +18,7 @@ from slds_core.evaluation.split import split
 from slds_core.learning.objective import Estimate
 from slds_core.report.figures.canvas import number
 from slds_core.report.figures.catalogue import FIGURES
+from slds_core.report.figures.regimes import _titles
 from slds_core.report.learnt import judged_sequences, learnt_sequences
 from slds_core.report.load import ModelResults, load_results
 from slds_core.report.page import Page
@@ -117,6 +118,10 @@ def test_channels_may_have_the_names_of_other_columns():
     assert (row["time_step"], row["state_0_probability"], row["inside_crisis"]) == (8, 0.9, True)
     own = [row[f"channel_{name}"] for name in names]
     assert all(value > 50 for value in own)  # the data are walks from 100
+    assert _titles(["time_step", "channel_time_step"], {"time_step"}) == [
+        "channel_channel_time_step",
+        "channel_time_step",
+    ]
 
 
 def test_words_and_tables_hold_the_numbers():

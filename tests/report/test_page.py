@@ -27,7 +27,7 @@ from slds_core.report.render import render_page, write_report
 from slds_core.report.rows import GradientRow, convergence_rows, gradient_rows
 from slds_core.report.sections import answer, installed
 from slds_core.report.sections.cost import rule_costs
-from slds_core.report.study import Job, gather
+from slds_core.report.study import Job, _files, gather
 from slds_core.study import store
 from slds_core.study.errors import StudyError
 from slds_core.study.stages.build_model import build_model
@@ -211,6 +211,15 @@ def test_one_file_alone_makes_a_page(folder, tmp_path):
         text = (tmp_path / "r.html").read_text()
         assert "could not be" not in text
         html5lib.HTMLParser(strict=True).parse(text)
+
+
+def test_files_come_in_the_order_of_the_numbers_in_their_names(tmp_path):
+    names = ["s_01", "s_1", "sweeps_50", "sweeps_150", *(f"tolerance_{n}" for n in ("1e-06", "0.001", "0.01", "0.1"))]
+    folder = tmp_path / "m" / "inference"
+    folder.mkdir(parents=True)
+    for name in reversed(names):
+        (folder / f"{name}.nc").touch()
+    assert [path.stem for path in _files(tmp_path)] == names
 
 
 def row(name, verdict, error=None, seconds: float | None = 1.0):

@@ -87,9 +87,10 @@ def test_the_last_checkpoint_speaks_for_its_training(study):
 def test_runs_that_differ_in_how_often_they_were_judged_are_one_training(study):
     """The one that was judged more often is shown, whichever comes first."""
     _, often = learnt("good_0", gradient="good", final=-1.0, bounds=(-2.0, -1.2), judge=2)
-    _, seldom = learnt("seldom_0", gradient="good", final=-1.0, bounds=(-2.0,), judge=4)
-    for order in ({"good_0": often, "good_0_": seldom}, {"good_0_": seldom, "good_0": often}):
+    _, seldom = learnt("good_seed_0", gradient="good", final=-1.0, bounds=(-2.0,), judge=4)
+    for order in ({"good_0": often, "good_seed_0": seldom}, {"good_seed_0": seldom, "good_0": often}):
         (found,) = contests(order | {"one_step_0": study["one_step_0"]})
+        assert set(found.runs) == {"good", "one_step"}
         assert [len(run.judged) for run in found.runs["good"]] == [2]
 
 
@@ -153,6 +154,7 @@ def test_where_no_run_gained_anything_none_reached_it():
     (column,) = [column for column in ESTIMATORS if column.title == "to nine tenths"]
     assert column.cell(row).text == "– (0 of 1)"
     assert column.cell(row).order == ""
+    assert column in Table("estimators", "", ESTIMATORS, [row]).shown.columns
     assert render_svg(KIND.draw(study))
 
 

@@ -168,6 +168,15 @@ def test_lists_are_grids_with_readable_names(study):
     assert found.references == ["implicit_converged", "implicit_sweeps_10"]
 
 
+def test_where_at_has_no_place_it_is_told_as_it_was_written(study):
+    text = GOOD.replace(
+        "  converged: {plugin: coordinate_ascent, max_sweeps: 2000}",
+        "  converged: {plugin: newton_cg}\n  sweeps: {plugin: coordinate_ascent, max_sweeps: [10, 20]}",
+    ).replace("references", "  rolled: {plugin: unrolled, sweeps: 3, at: sweeps}\nreferences")
+    [complaint] = complaints(study(text))
+    assert complaint.endswith("'unrolled' starts where inference starts; remove 'at: sweeps'")
+
+
 def test_a_parameter_that_is_a_list_is_no_grid_unless_of_lists(study):
     single = GOOD.replace("{plugin: notebook}", "{plugin: random_slds, lengths: [5, 7]}")
     assert list(read_files([study(single)]).models) == ["notebook"]

@@ -2,6 +2,7 @@
 
 import math
 import textwrap
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from functools import wraps
 from pathlib import Path
@@ -110,8 +111,8 @@ def shortened(names: Iterable[str], most: int = 36) -> dict[str, str]:
     short = {name: _cut(name, most) for name in whole}
     while len(set(short.values())) < len(whole):
         most += 4
-        alike = [name for name in whole if list(short.values()).count(short[name]) > 1]
-        short |= {name: _cut(name, most) for name in alike}
+        counts = Counter(short.values())
+        short |= {name: _cut(name, most) for name in whole if counts[short[name]] > 1}
     return short
 
 

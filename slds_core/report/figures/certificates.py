@@ -53,7 +53,7 @@ def certificates(results: ModelResults) -> Figure:
     axes.text(
         0.97, 0.03, "bound < error: broken", transform=axes.transAxes, ha="right", va="bottom", fontsize=8, color=INK
     )
-    labels, brief = [], shortened((e.name for e in found), 30)
+    labels, brief = [], shortened((e.name for e in found[:_NAMED]), 30)
     for k, (e, x, y) in enumerate(zip(found, errors, bounds, strict=True)):
         named = k < _NAMED
         colour, marker = look(k) if named else (QUIET, ".")
@@ -117,7 +117,8 @@ def table(results: ModelResults) -> list[dict[str, Any]]:
             "reference": reference(results),
             "true_relative_error": e.error,
             "certified_relative_error": e.certificate,
-            "holds": None if np.isnan(e.certificate) or np.isnan(e.error) else bool(e.error <= e.certificate),
+            # an infinite one says nothing
+            "holds": None if not np.isfinite(e.certificate) or np.isnan(e.error) else bool(e.error <= e.certificate),
         }
         for e in (estimates(results) if compared(results) else [])
     ]

@@ -74,17 +74,26 @@ def table(results: ModelResults) -> list[dict[str, Any]]:
     found, names = _longest(results), _names(results)
     labels = dict.fromkeys(label for _, _, label in found.intervals)
     inside = {f"inside_{label}": _inside(found, label) for label in labels}
+    of_states = [f"state_{k}_probability" for k in range(found.states.shape[1])]
+    titles = _titles(names, {"time_step", "step_label", *of_states, *inside})
     rows = []
     for t in range(len(found.values)):
         states = found.states[t - 1].tolist() if t else [None] * found.states.shape[1]
         step: dict[str, Any] = {"time_step": t, "step_label": found.labels[t] if found.labels else ""}
-        regime = {f"state_{k}_probability": value for k, value in enumerate(states)}
-        regime |= {name: bool(steps[t]) for name, steps in inside.items()}
-        data = zip(names, found.values[t].tolist(), strict=True)
-        # a channel may have any name, that of another column too
-        taken = step.keys() | regime.keys()
-        rows.append(step | {f"channel_{name}" if name in taken else name: value for name, value in data} | regime)
+        regime = dict(zip(of_states, states, strict=True)) | {name: bool(own[t]) for name, own in inside.items()}
+        rows.append(step | dict(zip(titles, found.values[t].tolist(), strict=True)) | regime)
     return rows
+
+
+def _titles(channels: list[str], taken: set[str]) -> list[str]:
+    """Returns the titles of the channels' columns: their names, which may be those of other columns, and then have a word before them."""
+    titles = []
+    for name in channels:
+        title = name
+        while title in taken or (title != name and title in channels):
+            title = f"channel_{title}"
+        titles.append(title)
+    return titles
 
 
 def applies(results: ModelResults) -> bool:

@@ -44,7 +44,7 @@ def work(results: ModelResults) -> Figure:
     few = len(found) <= _NAMED
     keyed = list(range(len(found))) if few else [i for i in range(len(found)) if any(f[i] for f in fronts)][:_NAMED]
     marks = {i: _mark(k) for k, i in enumerate(keyed)}
-    brief = shortened((e.name for e in found), 40)
+    brief = shortened((found[i].name for i in keyed), 40)
     columns = _columns([brief[found[i].name] for i in keyed])
     rows = -(-len(keyed) // columns)
     figure = Figure(figsize=(WIDTH, 3.05 + 0.17 * rows + 0.22))

@@ -211,7 +211,7 @@ def _columns(evidence: dict[str, Evidence], verdicts: dict[str, Verdict]) -> dic
         "verdict": (names, "what the estimator is worth here, judged by the first reference"),
         "verdict_reason": (reasons, "why"),
         "certificate": (certificates, "bound on the total relative error; NaN where there is none"),
-        "within_certificate": (within, "1 if the total error is within it, -1 if unknown"),
+        "within_certificate": (within, "1 if the total error is within it, -1 if unknown, or if it is infinite"),
     }
     return {name: store.variable("estimator", values, long_name) for name, (values, long_name) in columns.items()}
 
