@@ -110,9 +110,13 @@ class Run:
 
     def prepare(self, progress: Progress) -> None:
         """Compiles what an epoch runs, so that its first does not take longer than the others."""
-        key = jax.random.key(0)
-        for (_, batch), state in zip(self.groups, progress.states, strict=True):
-            self._step(progress.model, progress.optimizer, batch, self._start(batch, state), self._weight, key)
+        outcomes = []
+        for index, ((_, batch), state) in enumerate(zip(self.groups, progress.states, strict=True)):
+            start, key = self._start(batch, state), self._key(0, index)
+            *_, outcome = self._step(progress.model, progress.optimizer, batch, start, self._weight, key)
+            bad_quantity(outcome)
+            outcomes.append(outcome)
+        self._record(outcomes)
 
     def judge(self, progress: Progress) -> tuple[float, float]:
         """Returns what the next epoch's steps would take, all at today's parameters, beside what is right.

@@ -1,6 +1,7 @@
 """Training runs: resumed exactly, stopped by name, the same whatever comes after; and the plugin that trains."""
 
 import itertools
+import logging
 
 import equinox as eqx
 import jax
@@ -211,3 +212,13 @@ def test_sequences_held_out_are_not_learnt_from():
     assert np.isfinite(held.extra["training_held_out_bound"][1][0])
     with pytest.raises(StudyError, match="held_out_sequences: expected less than the data's 3, found 3"):
         Plugin(**TINY, epochs=0, held_out_sequences=3).build()
+
+
+def test_nothing_is_compiled_in_the_first_epoch(caplog):
+    """Its processor time would hold the compilation, of whichever training comes first in a process."""
+    jax.clear_caches()
+    run, progress = begin()
+    run.prepare(progress)
+    with jax.log_compiles(), caplog.at_level(logging.WARNING):
+        run.epoch(progress)
+    assert not [record.getMessage() for record in caplog.records if "ompil" in record.getMessage()]

@@ -167,7 +167,34 @@ def test_nothing_holds_the_latent_path_in_place():
 
 
 def test_numbers_that_overflow():
-    assert "not positive definite" in refused(arrays() | {"dynamics_cross": np.full((STATE, LATENT, LATENT), 1e200)})
+    found = arrays()
+    assert "joint precision" in refused(found | {"dynamics_cross": np.full((STATE, LATENT, LATENT), 1e200)})
+    assert "not positive definite" in refused(
+        found | {"recognition_quadratic": np.full((TIME, LATENT, LATENT), -1e308)}
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "complaint"),
+    [
+        ("initial_precision", np.negative, r"initial_precision has the eigenvalue -\d\S*, expected none below zero"),
+        ("dynamics_quadratic_next", np.negative, r"the dynamics of state 0: the joint precision .* eigenvalue -\d"),
+        ("dynamics_quadratic_current", np.negative, r"the dynamics of state 0: the joint precision .* eigenvalue -\d"),
+        ("dynamics_cross", lambda cross: 3 * cross, r"the dynamics of state 0: .* z_t along its rows"),
+    ],
+)
+def test_what_no_model_has_is_refused_though_data_hold_the_path_in_place(name, change, complaint):
+    """Enough data make the total precision positive definite, whatever the dynamics: inference converges on nonsense."""
+    found = arrays()
+    found |= {"recognition_quadratic": np.tile(-1e3 * np.eye(LATENT), (TIME, 1, 1)), name: change(found[name])}
+    assert re.match(complaint, refused(found))
+
+
+def test_expectations_pass_in_single_precision():
+    """Dynamics without noise in some direction, and rounding of float32."""
+    for seed in range(20):
+        potentials, start = slds(5, 3, 2, seed=seed)
+        checked(jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float32), potentials), start)
 
 
 def test_first_sweep_precision_is_the_gaussian_chains():

@@ -22,6 +22,10 @@ _SYMMETRIC = (
 )
 _LOG_PROBABILITIES = ("discrete_initial", "discrete_transition")
 _START = "start"
+_OF_DYNAMICS = (
+    "Look at the signs of dynamics_quadratic_current and dynamics_quadratic_next, which are minus half a precision, "
+    "and at dynamics_cross, which has z_t along its rows and z_t+1 along its columns"
+)
 
 
 class InvalidModel(ValueError):
@@ -59,7 +63,11 @@ def checked(potentials: SLDSPotentials, start: Any = None) -> tuple[SLDSPotentia
     if marginals is None:
         marginals = uniform_start(potentials.time - 1, potentials.states)
     _check_marginals(_START, marginals)
-    _check_definite(*first_sweep_precision(potentials, marginals))
+    with np.errstate(over="ignore", invalid="ignore"):  # what overflows is no positive pivot
+        _check_precision("initial_precision", potentials.initial.precision)
+        for state, precision in enumerate(_joint_precisions(potentials.dynamics)):
+            _check_precision(f"the dynamics of state {state}", precision, _OF_DYNAMICS)
+        _check_definite(*first_sweep_precision(potentials, marginals))
     return potentials, marginals
 
 
@@ -109,6 +117,25 @@ def first_sweep_precision(potentials: SLDSPotentials, start: np.ndarray) -> tupl
     quadratic[:-1] += np.tensordot(start, dynamics.quadratic_current, axes=1)
     quadratic[1:] += np.tensordot(start, dynamics.quadratic_next, axes=1)
     return -(quadratic + quadratic.swapaxes(1, 2)), -np.tensordot(start, dynamics.cross, axes=1)
+
+
+def _joint_precisions(dynamics: Any) -> np.ndarray:
+    """Returns the precision of ``(z_t, z_t+1)`` in each state's dynamics (state, 2 latent, 2 latent): an expectation of
+    ``[-A I]' Λ [-A I]``, which has no negative eigenvalue."""
+    current, following = (-(q + q.swapaxes(1, 2)) for q in (dynamics.quadratic_current, dynamics.quadratic_next))
+    upper = np.concatenate([current, -dynamics.cross], axis=2)
+    lower = np.concatenate([-dynamics.cross.swapaxes(1, 2), following], axis=2)
+    return np.concatenate([upper, lower], axis=1)
+
+
+def _check_precision(name: str, matrix: np.ndarray, hint: str = "") -> None:
+    """Checks that no eigenvalue is below zero by more than rounding; what overflows is for the chain's own check."""
+    if not np.all(np.isfinite(matrix)):
+        return
+    eigenvalues = np.linalg.eigvalsh(matrix)
+    if eigenvalues[0] < -TOLERANCE * np.max(np.abs(eigenvalues)):
+        found = f"has the eigenvalue {eigenvalues[0]:.8g}, expected none below zero"
+        raise InvalidModel(name, f": the joint precision of z_t and z_t+1 {found}. {hint}" if hint else f" {found}")
 
 
 def _ones(shape: tuple[int, ...], dimensions: tuple[str, ...]) -> bool:
@@ -175,8 +202,7 @@ def _check_marginals(name: str, array: np.ndarray) -> None:
 
 
 def _check_definite(diagonal: np.ndarray, coupling: np.ndarray) -> None:
-    with np.errstate(over="ignore", invalid="ignore"):  # what overflows is no positive pivot
-        found = _bad_pivot(diagonal, coupling)
+    found = _bad_pivot(diagonal, coupling)
     if found:
         step, index, value = found
         raise InvalidModel(
