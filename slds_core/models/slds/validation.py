@@ -64,7 +64,7 @@ def checked(potentials: SLDSPotentials, start: Any = None) -> tuple[SLDSPotentia
         marginals = uniform_start(potentials.time - 1, potentials.states)
     _check_marginals(_START, marginals)
     with np.errstate(over="ignore", invalid="ignore"):  # what overflows is no positive pivot
-        _check_precision("initial_precision", potentials.initial.precision)
+        _check_precision("initial_precision", np.asarray(potentials.initial.precision))
         for state, precision in enumerate(_joint_precisions(potentials.dynamics)):
             _check_precision(f"the dynamics of state {state}", precision, _OF_DYNAMICS)
         _check_definite(*first_sweep_precision(potentials, marginals))
