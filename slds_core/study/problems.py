@@ -13,6 +13,7 @@ class Problem:
 
     place: KeyPath  # the keys that lead there; all of them tell the line
     what: str
+    of_key: bool = False  # whether it is the place's last key that is wrong, however deep it lies; else the setting is named
 
 
 def refusal(problems: Iterable[Problem], documents: Sequence[Document]) -> StudyError:
@@ -24,6 +25,7 @@ def refusal(problems: Iterable[Problem], documents: Sequence[Document]) -> Study
 
 def _sentence(problem: Problem) -> str:
     shown = {"objective": 1, "defaults": 3, "resources": 3}.get(problem.place[0], 2) if problem.place else 0
+    shown = len(problem.place) if problem.of_key else shown
     return f"{'.'.join(problem.place[:shown]) or 'configuration'}: {problem.what}"
 
 
