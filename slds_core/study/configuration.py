@@ -47,7 +47,9 @@ def read_configuration(raw: dict[str, Any], documents: Iterable[Document] = (), 
         StudyError: as for ``read_files``.
     """
     documents = list(documents)
-    problems = [Problem(place, "is given twice", of_key=True) for document in documents for place in document.duplicates]
+    problems = [
+        Problem(place, "is given twice", of_key=True) for document in documents for place in document.duplicates
+    ]
     try:
         written = Configuration.model_validate(raw)
     except ValidationError as error:

@@ -13,7 +13,9 @@ class Problem:
 
     place: KeyPath  # the keys that lead there; all of them tell the line
     what: str
-    of_key: bool = False  # whether it is the place's last key that is wrong, however deep it lies; else the setting is named
+    of_key: bool = (
+        False  # whether it is the place's last key that is wrong, however deep it lies; else the setting is named
+    )
 
 
 def refusal(problems: Iterable[Problem], documents: Sequence[Document]) -> StudyError:
