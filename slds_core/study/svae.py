@@ -153,15 +153,20 @@ class SVAE(LearntModel):
         run, progress, records = self.learn(split.training, keep)
         whole = run.whole()
         history = {
-            f"training_{name}": ("epoch", records[:, column], f"training: {name.replace('_', ' ')}", unit)
-            for column, (name, unit) in enumerate(QUANTITIES.items())
+            f"training_{name}": ("epoch", records[:, column], words, unit)
+            for column, (name, (unit, words)) in enumerate(QUANTITIES.items())
         }
         parameters = eqx.filter_jit(lambda model: model.parameters(whole))(progress.model)
         extra = history | final_bound(run, progress) | evaluation(self, split, run, progress, keep)
         return BuiltModel(whole.problem, parameters, jnp.asarray(run.marginals(progress)), extra)
 
-    def learn(self, series: Any, keep: Path | None = None) -> tuple[Any, Any, Any]:
+    def learn(self, series: Any, keep: Path | None = None, baseline: str = "") -> tuple[Any, Any, Any]:
         """Returns a run on the series, its progress after the last epoch, and the records of all; JAX must be in double precision.
+
+        Args:
+            series: what to learn from.
+            keep: folder for files to go on from.
+            baseline: what it is trained as, where it is no model of the study: lines of progress say so.
 
         Raises:
             NonFinite: names the first quantity that is not finite.
@@ -171,7 +176,7 @@ class SVAE(LearntModel):
 
         run, progress = self._begin(series)
         files = None if keep is None else TrainingFiles(keep, self._key())
-        return run, *train(run, progress, self.epochs, files, self.judge)
+        return run, *train(run, progress, self.epochs, files, self.judge, baseline)
 
     def _split(self) -> Any:
         """Returns what is learnt from, and what is held out.
