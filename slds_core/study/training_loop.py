@@ -33,7 +33,7 @@ QUANTITIES = {
     "gradient_error": ("1", "relative error of the gradient that a step would take; NaN where it was not judged"),
     "converged_bound": ("nat", f"bound with inference converged, {_ENTRY}; NaN where it was not judged"),
 }
-"""What is recorded of each epoch, with its units and in words: the fields of ``EpochRecord`` in their order, times, the judge's findings."""
+"""What is recorded of each epoch, its units and what it is: the fields of ``EpochRecord`` in their order, times, what the judge found."""
 
 
 def train(

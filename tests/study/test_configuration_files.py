@@ -136,6 +136,19 @@ def test_no_study_at_all(study, text, complaint):
     assert complaint in complaints(study(text))
 
 
+def test_a_mapping_in_a_list_is_refused_once(study):
+    """However many settings the lists stand for."""
+    model = (
+        "  learnt: {plugin: svae, data: macrodata, epochs: [0, 8], seed: [0, 1], "
+        "gradient: [{plugin: fisher_cg}, {plugin: unrolled, sweeps: [5, 50]}]}"
+    )
+    [complaint] = complaints(study(GOOD.replace("  notebook: {plugin: notebook}", model)))
+    assert complaint == (
+        "config.yaml:4: models.learnt: gradient: the values of a list become names of files, so a mapping cannot be in one; "
+        "expected a setting of its own for each"
+    )
+
+
 def test_a_missing_file(study):
     with pytest.raises(StudyError, match=r"^nowhere.yaml: no such file; expected a configuration in YAML$"):
         read_files([Path("nowhere.yaml")])
