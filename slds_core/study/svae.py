@@ -94,11 +94,15 @@ class SVAE(LearntModel):
     )
 
     def model_post_init(self, context: Any) -> None:
-        """Checks the plugins within: what is wrong with them is told before anything runs.
+        """Checks the plugins within and what needs no data: what is wrong with them is told before anything runs.
 
         Raises:
-            StudyError: one is unknown, or its parameters cannot be used.
+            StudyError: a plugin is unknown, its parameters cannot be used, or parameters do not go together.
         """
+        if self.masked is not None and not 0 <= self.masked[0] < self.masked[1]:
+            raise StudyError(
+                f"masked: expected a first step from 0 on and, after it, the one after the last, found {self.masked}"
+            )
         for box, kind in self.boxes.items():
             try:
                 _make(kind, getattr(self, box))

@@ -209,6 +209,12 @@ def test_errors_in_nested_plugins_are_told():
         read_configuration(study(gradient={"plugin": "fisher_cg", "toleranc": 1}))
 
 
+@pytest.mark.parametrize("masked", [[10, 5], [5, 5], [-1, 3]])
+def test_steps_that_are_none_are_refused_without_data(masked):
+    with pytest.raises(StudyError, match=rf"masked: expected a first step .* found \[{masked[0]}, {masked[1]}\]"):
+        read_configuration(study(masked=masked))
+
+
 @pytest.mark.slow
 def test_the_judge_finds_no_error_in_a_solved_gradient_and_some_in_one_step():
     """At the same parameters, those of the network's warm start: the objective is the same, and one step's gradient is not."""
