@@ -240,6 +240,16 @@ def test_one_file_alone_makes_a_page(folder, tmp_path):
         html5lib.HTMLParser(strict=True).parse(text)
 
 
+def test_the_files_that_a_model_was_made_from_are_told(folder, tmp_path):
+    dataset = store.read(folder / "results" / "tiny" / "model.nc", "model")
+    path, digest = tmp_path / "model.nc", "f61c" * 16
+    store.write(dataset.assign_attrs(input_files=json.dumps({"river.csv": digest})), path, "model", {})
+    write_report([path], tmp_path / "report.html", "", None)
+    facts, _, reproduce = (tmp_path / "report.html").read_text().partition("<h3>To reproduce</h3>")
+    assert f"river.csv, SHA-256 {digest}" in facts
+    assert f"the input file\n<code>river.csv</code> (SHA-256 <code>{digest}</code>):" in reproduce
+
+
 def test_files_come_in_the_order_of_the_numbers_in_their_names(tmp_path):
     names = ["s_01", "s_1", "sweeps_50", "sweeps_150", *(f"tolerance_{n}" for n in ("1e-06", "0.001", "0.01", "0.1"))]
     folder = tmp_path / "m" / "inference"
