@@ -160,6 +160,49 @@ def test_a_file_that_is_no_text(study, tmp_path):
         read_files([Path("config.yaml")])
 
 
+BLOCKS = """\
+title: [a, b]
+models:
+  learnt:
+    plugin: svae
+    latnet: 2
+    data:
+      plugin: macrodata
+      columns: unemp
+    prior_noise: -0.1
+inference:
+  converged:
+    plugin: newton_cg
+    tolerance: -1
+objective:
+  plugin: linear
+  seed: -1
+gradients:
+  implicit:
+    plugin: fisher_cg
+    at: convergd
+references: implicit
+"""
+
+
+def test_every_mistake_has_its_own_line(study):
+    """Those of the file's shape, here of title and references, hide none of the others."""
+    found = complaints(study(BLOCKS))
+    assert [line.split(":")[1] for line in found] == ["1", "5", "9", "13", "16", "20", "21"]
+    assert found[1].endswith("models.learnt: unknown key 'latnet'; did you mean 'latent'?")
+    known = BLOCKS.replace("    latnet: 2\n", "").replace("    prior_noise: -0.1\n", "")
+    [nested] = [line for line in complaints(study(known)) if "models.learnt" in line]
+    assert nested.startswith("config.yaml:7: models.learnt: data: columns: ")
+
+
+def test_what_other_parts_rest_on_is_told_first(study):
+    """What refers to a section that has no shape is not refused for that."""
+    assert complaints(study(GOOD.replace("inference:", "inferense:"))) == [
+        "configuration: key 'inference' is missing",
+        "config.yaml:5: inferense: unknown key; did you mean 'inference'?",
+    ]
+
+
 def test_everything_wrong_is_told_in_the_order_of_lines(study):
     text = GOOD.replace("max_sweeps: 2000", "max_sweeps: 0").replace("elbo", "elbow").replace("[implicit]", "[nobody]")
     assert [line.split(":")[1] for line in complaints(study(text))] == ["6", "7", "10"]
