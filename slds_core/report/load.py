@@ -15,7 +15,7 @@ from slds_core.study.errors import StudyError
 class Absence:
     """Why a result is not there."""
 
-    state: str  # "skipped": its plugin declined; "failed": it ended in an error; "missing": it did not run
+    state: str  # "skipped": its plugin declined; "failed": it ended in an error; "missing": it did not run, or not to its end
     reason: str
     log: str = ""  # last lines
 

@@ -14,6 +14,7 @@ from slds_core.study import store
 from slds_core.study.configuration import read_files
 from slds_core.study.contents import made_from, place
 from slds_core.study.errors import StudyError
+from slds_core.study.progress_lines import interruption
 from slds_core.study.provenance import file_hash
 from slds_core.study.schema import Configuration
 from slds_core.study.stages.compare import compare
@@ -273,6 +274,9 @@ def _absence(result: Result, damage: str | None, logs: Path | None) -> Absence:
     last = log.rpartition("\n")[2].strip()
     if damage:
         return Absence("failed", damage, log)
+    interrupted = interruption(last)
+    if interrupted:
+        return Absence("missing", interrupted, log)
     if last and not _DONE.match(last):
         return Absence("failed", last, log)
     return Absence(

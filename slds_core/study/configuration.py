@@ -13,6 +13,10 @@ from slds_core.study.resolve import resolve
 from slds_core.study.schema import Configuration, Resources
 from slds_core.study.yaml_file import Document, read_yaml
 
+_APART = frozenset(
+    {"title", "precision", "references", "resources"}
+)  # keys that no other part of a configuration rests on
+
 
 def read_files(paths: Iterable[Path], content: dict[str, Any] | None = None) -> Configuration:
     """Returns the checked configuration in YAML files, of which later ones replace whole sections of earlier ones.
@@ -47,15 +51,33 @@ def read_configuration(raw: dict[str, Any], documents: Iterable[Document] = (), 
         StudyError: as for ``read_files``.
     """
     documents = list(documents)
-    problems = [Problem(place, "is given twice") for document in documents for place in document.duplicates]
-    try:
-        written = Configuration.model_validate(raw)
-    except ValidationError as error:
-        raise refusal([*problems, *map(_schema_problem, error.errors())], documents) from error
+    problems = [
+        Problem(place, "is given twice", of_key=True) for document in documents for place in document.duplicates
+    ]
+    written, ill_shaped = _written(raw)
+    problems += ill_shaped
+    if written is None:
+        raise refusal(problems, documents)
     configuration, found = resolve(written, folder)
     if problems or found:
         raise refusal([*problems, *found], documents)
     return configuration
+
+
+def _written(raw: dict[str, Any]) -> tuple[Configuration | None, list[Problem]]:
+    """Returns what the schema takes of a configuration, and all that it has against the rest.
+
+    What nothing else rests on is left out where it is wrong. Where another part is, none is returned: what refers to it would
+    be refused for nothing.
+    """
+    try:
+        return Configuration.model_validate(raw), []
+    except ValidationError as error:
+        problems = [_schema_problem(found) for found in error.errors()]
+    wrong = {problem.place[0] if problem.place else "" for problem in problems}
+    if not wrong <= _APART:
+        return None, problems
+    return Configuration.model_validate({key: value for key, value in raw.items() if key not in wrong}), problems
 
 
 def _schema_problem(found: Any) -> Problem:

@@ -101,7 +101,8 @@ def markdown() -> str:
     blocks = [
         "# Reference of plugins",
         "Made by `slds plugins table` from the plugins' own classes; a test keeps it true. Every parameter may be a list of values "
-        "in a configuration: each becomes a setting of its own.",
+        "in a configuration: each becomes a setting of its own. The values become names of files, so a plugin with parameters of its own "
+        "(a mapping, such as `gradient: {plugin: unrolled, sweeps: 5}`) cannot be in a list: write a setting for each.",
     ]
     for kind, title in _TITLES.items():
         blocks.append(f"## {title}")

@@ -51,7 +51,7 @@ def _of_model(model: Any, split: Split, start: Any = None) -> tuple[Estimate, Pr
 def _of_lds(plugin: Any, split: Split, keep: Path | None) -> tuple[Estimate, Prediction]:
     """The same model with one state, trained likewise."""
     own = type(plugin)(**(plugin.model_dump() | {"states": 1, "judge": 0}))
-    return _of_model(own.learn(split.training, keep)[1].model, split)
+    return _of_model(own.learn(split.training, keep, "lds")[1].model, split)
 
 
 def _of_hmm(plugin: Any, split: Split, keep: Path | None) -> tuple[Estimate, Prediction]:

@@ -27,11 +27,16 @@ def expand(name: str, setting: dict[str, Any], fields: dict[str, Any]) -> dict[s
         fields: the plugin's fields; a field that takes a list itself is swept by a list of lists only.
 
     Raises:
-        StudyError: the lists stand for more than ``MOST`` settings.
+        StudyError: the lists stand for more than ``MOST`` settings, or hold a mapping, of which no name can be made.
     """
     swept = [key for key, value in setting.items() if key not in NOT_SWEPT and _is_swept(value, fields.get(key))]
     if not swept:
         return {name: setting}
+    boxed = next((key for key in swept if any(_holds_mapping(value) for value in setting[key])), None)
+    if boxed is not None:
+        raise StudyError(
+            f"{boxed}: the values of a list become names of files, so a mapping cannot be in one; expected a setting of its own for each"
+        )
     counted = [key for key in swept if key not in _SAYS_ITSELF]  # other settings, which somebody else asked for
     count = math.prod(len(setting[key]) for key in counted)
     if count > MOST:
@@ -63,6 +68,10 @@ def _holds_lists(annotation: Any) -> bool:
     if origin in (typing.Union, types.UnionType):
         return any(_holds_lists(part) for part in typing.get_args(annotation))
     return (origin or annotation) in (list, tuple, set)
+
+
+def _holds_mapping(value: Any) -> bool:
+    return isinstance(value, dict) or (isinstance(value, list) and any(_holds_mapping(entry) for entry in value))
 
 
 def _label(value: Any) -> str:

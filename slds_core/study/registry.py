@@ -17,7 +17,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from slds_core.plugins import GradientPlugin, Plugin
-from slds_core.study.errors import StudyError
+from slds_core.study.errors import ParameterErrors, StudyError
 from slds_core.study.guard import failures_of
 from slds_core.study.plugin_files import KINDS as KINDS
 from slds_core.study.plugin_files import plugin_files, plugins_in
@@ -158,7 +158,7 @@ def make(kind: str, reference: str, parameters: dict[str, Any]) -> Any:
         try:
             return cls(**parameters)
         except ValidationError as error:
-            raise StudyError("; ".join(explain(problem, cls.model_fields) for problem in error.errors())) from error
+            raise ParameterErrors([explain(problem, cls.model_fields) for problem in error.errors()]) from error
 
 
 def identity(kind: str, reference: str) -> str:

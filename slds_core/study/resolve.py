@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from slds_core.study import grids, registry
-from slds_core.study.errors import StudyError
+from slds_core.study.errors import ParameterErrors, StudyError
 from slds_core.study.guard import failures_of
 from slds_core.study.problems import Problem
 from slds_core.study.registry import Catalogue, nearest
@@ -184,6 +184,8 @@ def _check_starts(gradients: _Section, inference: _Section) -> list[Problem]:
 def _check(kind: str, place: KeyPath, setting: Setting) -> list[Problem]:
     try:
         files = _input_files(setting, registry.make(kind, setting.plugin, setting.parameters))
+    except ParameterErrors as error:
+        return [Problem(place, sentence) for sentence in error.sentences]
     except StudyError as error:
         return [Problem(place, str(error))]
     problems = [Problem(place, f"{file}: no such file") for file in files if not Path(file).is_file()]

@@ -41,6 +41,8 @@ def file_contents(path: Path) -> str:
     origin = [f"  {key}: {json.dumps(value)}" for key, value in settings.items()]
     plugins = json.loads(attributes.get("plugins", "{}"))
     origin += [f"  plugin of {kind}: {identity}" for kind, identity in plugins.items()]
+    files = json.loads(attributes.get("input_files", "{}"))
+    origin += [f"  input file {file}: {digest}" for file, digest in files.items()]
     origin += [f"  {key}: {attributes[key]}" for key in _ORIGIN if attributes.get(key)]
     packages = json.loads(attributes.get("packages", "{}"))
     if packages:

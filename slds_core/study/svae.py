@@ -94,11 +94,15 @@ class SVAE(LearntModel):
     )
 
     def model_post_init(self, context: Any) -> None:
-        """Checks the plugins within: what is wrong with them is told before anything runs.
+        """Checks the plugins within and what needs no data: what is wrong with them is told before anything runs.
 
         Raises:
-            StudyError: one is unknown, or its parameters cannot be used.
+            StudyError: a plugin is unknown, its parameters cannot be used, or parameters do not go together.
         """
+        if self.masked is not None and not 0 <= self.masked[0] < self.masked[1]:
+            raise StudyError(
+                f"masked: expected a first step from 0 on and, after it, the one after the last, found {self.masked}"
+            )
         for box, kind in self.boxes.items():
             try:
                 _make(kind, getattr(self, box))
@@ -153,15 +157,20 @@ class SVAE(LearntModel):
         run, progress, records = self.learn(split.training, keep)
         whole = run.whole()
         history = {
-            f"training_{name}": ("epoch", records[:, column], f"training: {name.replace('_', ' ')}", unit)
-            for column, (name, unit) in enumerate(QUANTITIES.items())
+            f"training_{name}": ("epoch", records[:, column], words, unit)
+            for column, (name, (unit, words)) in enumerate(QUANTITIES.items())
         }
         parameters = eqx.filter_jit(lambda model: model.parameters(whole))(progress.model)
         extra = history | final_bound(run, progress) | evaluation(self, split, run, progress, keep)
         return BuiltModel(whole.problem, parameters, jnp.asarray(run.marginals(progress)), extra)
 
-    def learn(self, series: Any, keep: Path | None = None) -> tuple[Any, Any, Any]:
+    def learn(self, series: Any, keep: Path | None = None, baseline: str = "") -> tuple[Any, Any, Any]:
         """Returns a run on the series, its progress after the last epoch, and the records of all; JAX must be in double precision.
+
+        Args:
+            series: what to learn from.
+            keep: folder for files to go on from.
+            baseline: what it is trained as, where it is no model of the study: lines of progress say so.
 
         Raises:
             NonFinite: names the first quantity that is not finite.
@@ -171,7 +180,7 @@ class SVAE(LearntModel):
 
         run, progress = self._begin(series)
         files = None if keep is None else TrainingFiles(keep, self._key())
-        return run, *train(run, progress, self.epochs, files, self.judge)
+        return run, *train(run, progress, self.epochs, files, self.judge, baseline)
 
     def _split(self) -> Any:
         """Returns what is learnt from, and what is held out.

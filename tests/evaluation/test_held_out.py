@@ -102,6 +102,22 @@ def built(tmp_path, name, factor, shift):
     return xr.load_dataset(tmp_path / f"{name}.nc")
 
 
+class Told(Exception):
+    """What a training was told."""
+
+
+def test_a_baseline_is_trained_under_its_name(monkeypatch):
+    from slds_core.study import evaluation
+    from slds_core.study.svae import SVAE as Plugin
+
+    def learn(plugin, series, keep, baseline=""):
+        raise Told(plugin.states, baseline)
+
+    monkeypatch.setattr(Plugin, "learn", learn)
+    with pytest.raises(Told, match=r"\(1, 'lds'\)"):
+        evaluation._of_lds(Plugin(data="macrodata"), split(synthetic_slds(lengths=[12])), None)
+
+
 @pytest.mark.slow
 def test_outputs_are_in_original_units(tmp_path):
     """Celsius or Fahrenheit: predictions and errors follow the unit, everything standardised does not."""

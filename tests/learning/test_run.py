@@ -2,6 +2,7 @@
 
 import itertools
 import logging
+from typing import NamedTuple
 
 import equinox as eqx
 import jax
@@ -27,7 +28,7 @@ from slds_core.study.errors import StudyError
 from slds_core.study.stages.build_model import build_model
 from slds_core.study.svae import SVAE as Plugin
 from slds_core.study.training_files import TrainingFiles
-from slds_core.study.training_loop import train
+from slds_core.study.training_loop import QUANTITIES, train
 
 SERIES = synthetic_slds(lengths=[12, 7, 12], missing=0.1, channels=3)
 TINY = {
@@ -149,6 +150,39 @@ def test_what_was_learnt_is_in_the_models_file(tmp_path):
     assert found["training_held_out_error"] > 0
 
 
+def test_every_recorded_quantity_has_its_units_and_words():
+    assert list(QUANTITIES)[: len(EpochRecord._fields)] == list(EpochRecord._fields)
+    units = {name: unit for name, (unit, _) in QUANTITIES.items()}
+    for name in ("bound", "likelihood", "local_divergence", "global_divergence", "converged_bound"):
+        assert units.pop(name) == "nat", name
+        assert "an observed entry" in QUANTITIES[name][1]
+    assert [units.pop(name) for name in ("seconds", "cpu_seconds")] == ["s", "s"]
+    assert set(units.values()) == {"1"}
+    assert len({words for _, words in QUANTITIES.values()}) == len(QUANTITIES)
+
+
+class Steady:
+    """A run whose epochs do nothing."""
+
+    def prepare(self, progress):
+        pass
+
+    def epoch(self, progress):
+        values = dict.fromkeys(EpochRecord._fields, 0.0) | {"bound": -1.25}
+        return progress._replace(epoch=progress.epoch + 1), EpochRecord(**values)
+
+
+class At(NamedTuple):
+    epoch: int
+
+
+@pytest.mark.parametrize(("baseline", "label"), [("", ""), ("lds", "baseline lds: ")])
+def test_lines_of_a_baseline_are_told_from_the_models(capsys, baseline, label):
+    _, records = train(Steady(), At(0), 3, None, baseline=baseline)  # type: ignore[arg-type]
+    assert records.shape == (3, len(QUANTITIES))
+    assert capsys.readouterr().err == f"{label}epoch 3 of 3: bound -1.2500 nats an entry, 0 s left\n"
+
+
 def study(**changes):
     return {
         "models": {"learnt": {"plugin": "svae"} | TINY | changes},
@@ -174,6 +208,12 @@ def test_errors_in_nested_plugins_are_told():
         read_configuration(study(data={"lengths": [3]}))
     with pytest.raises(StudyError, match="gradient: unknown key 'toleranc'; did you mean 'tolerance'"):
         read_configuration(study(gradient={"plugin": "fisher_cg", "toleranc": 1}))
+
+
+@pytest.mark.parametrize("masked", [[10, 5], [5, 5], [-1, 3]])
+def test_steps_that_are_none_are_refused_without_data(masked):
+    with pytest.raises(StudyError, match=rf"masked: expected a first step .* found \[{masked[0]}, {masked[1]}\]"):
+        read_configuration(study(masked=masked))
 
 
 @pytest.mark.slow

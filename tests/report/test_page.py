@@ -27,9 +27,10 @@ from slds_core.report.render import render_page, write_report
 from slds_core.report.rows import GradientRow, convergence_rows, gradient_rows
 from slds_core.report.sections import answer, installed
 from slds_core.report.sections.cost import rule_costs
-from slds_core.report.study import Job, _files, gather
+from slds_core.report.study import Job, _absence, _files, gather
 from slds_core.study import store
 from slds_core.study.errors import StudyError
+from slds_core.study.progress_lines import after_epoch, resumed
 from slds_core.study.stages.build_model import build_model
 from slds_core.study.stages.infer import infer
 from slds_core.study.stages.residual import residual
@@ -91,6 +92,32 @@ def test_absences_without_a_configuration_come_from_logs_and_other_models(folder
     absent = {result: absence.state for result, absence in gather([folder / "results"]).absent}
     assert absent["tiny", "gradient", "richardson"] == "failed"
     assert (NASTY, "inference", "newton") in absent
+
+
+@pytest.mark.parametrize(
+    ("last", "reason"),
+    [
+        (after_epoch(6815, 40000, -1.1481, 122.0), "interrupted after epoch 6815 of 40000; run again to go on"),
+        (resumed(30), "interrupted after epoch 30; run again to go on"),
+        (after_epoch(2, 9, 1e-3, 0.0, "lds"), "interrupted after epoch 2 of 9 of the baseline lds; run again to go on"),
+        (resumed(10, "lds"), "interrupted after epoch 10 of the baseline lds; run again to go on"),
+    ],
+)
+def test_a_training_that_was_interrupted_has_not_failed(tmp_path, last, reason):
+    log = tmp_path / "log" / "learnt" / "fit.log"
+    log.parent.mkdir(parents=True)
+    log.write_text(f"epoch 1 of 40000: bound -2.0000 nats an entry, 9 s left\n{last}\n")
+    absence = _absence(("learnt", "model", "learnt"), None, tmp_path / "log")
+    assert (absence.state, absence.reason) == ("missing", reason)
+
+
+@pytest.mark.parametrize("last", ["slds fit: training stopped: epoch 3, batch 0: a NaN", "epoch: unknown key"])
+def test_what_stopped_a_training_is_its_reason(tmp_path, last):
+    log = tmp_path / "log" / "learnt" / "fit.log"
+    log.parent.mkdir(parents=True)
+    log.write_text(f"epoch 1 of 40000: bound -2.0000 nats an entry, 9 s left\n{last}\n")
+    absence = _absence(("learnt", "model", "learnt"), None, tmp_path / "log")
+    assert (absence.state, absence.reason) == ("failed", last)
 
 
 @pytest.fixture
@@ -211,6 +238,16 @@ def test_one_file_alone_makes_a_page(folder, tmp_path):
         text = (tmp_path / "r.html").read_text()
         assert "could not be" not in text
         html5lib.HTMLParser(strict=True).parse(text)
+
+
+def test_the_files_that_a_model_was_made_from_are_told(folder, tmp_path):
+    dataset = store.read(folder / "results" / "tiny" / "model.nc", "model")
+    path, digest = tmp_path / "model.nc", "f61c" * 16
+    store.write(dataset.assign_attrs(input_files=json.dumps({"river.csv": digest})), path, "model", {})
+    write_report([path], tmp_path / "report.html", "", None)
+    facts, _, reproduce = (tmp_path / "report.html").read_text().partition("<h3>To reproduce</h3>")
+    assert f"river.csv, SHA-256 {digest}" in facts
+    assert f"the input file\n<code>river.csv</code> (SHA-256 <code>{digest}</code>):" in reproduce
 
 
 def test_files_come_in_the_order_of_the_numbers_in_their_names(tmp_path):

@@ -132,10 +132,10 @@ def test_everything_wrong_is_listed_at_once():
     )
     assert [re.split(": ", line)[0] for line in found] == [
         "inference.converged",
+        "inference.converged",
         "gradients.implicit",
         "references",
         "objective",
     ]
-    both = found[0]
-    assert "max_sweeps" in both
-    assert "did you mean 'tolerance'?" in both
+    assert "max_sweeps" in found[0]
+    assert "did you mean 'tolerance'?" in found[1]

@@ -58,6 +58,10 @@ WRONG = [
      "config.yaml:4: models.notebook: no plugin 'notebok' among models; did you mean 'notebook'?"),
     ("  notebook: {plugin: notebook}", "  notebook: {plugin: notebook}\n  notebook: {plugin: notebook}",
      "config.yaml:5: models.notebook: is given twice"),
+    ("  notebook: {plugin: notebook}", "  drawn:\n    plugin: random_slds\n    time: 20\n    time: 30",
+     "config.yaml:7: models.drawn.time: is given twice"),
+    ("objective: {plugin: elbo}", "objective: {plugin: linear, seed: 1, seed: 2}",
+     "config.yaml:7: objective.seed: is given twice"),
     ("  notebook: {plugin: notebook}", "  notebook: notebook",
      "config.yaml:4: models.notebook: expected a plugin and its parameters, found 'notebook'"),
     ("  notebook: {plugin: notebook}", "  ? [a, b]\n  : {plugin: notebook}",
@@ -132,6 +136,19 @@ def test_no_study_at_all(study, text, complaint):
     assert complaint in complaints(study(text))
 
 
+def test_a_mapping_in_a_list_is_refused_once(study):
+    """However many settings the lists stand for."""
+    model = (
+        "  learnt: {plugin: svae, data: macrodata, epochs: [0, 8], seed: [0, 1], "
+        "gradient: [{plugin: fisher_cg}, {plugin: unrolled, sweeps: [5, 50]}]}"
+    )
+    [complaint] = complaints(study(GOOD.replace("  notebook: {plugin: notebook}", model)))
+    assert complaint == (
+        "config.yaml:4: models.learnt: gradient: the values of a list become names of files, so a mapping cannot be in one; "
+        "expected a setting of its own for each"
+    )
+
+
 def test_a_missing_file(study):
     with pytest.raises(StudyError, match=r"^nowhere.yaml: no such file; expected a configuration in YAML$"):
         read_files([Path("nowhere.yaml")])
@@ -141,6 +158,49 @@ def test_a_file_that_is_no_text(study, tmp_path):
     (tmp_path / "config.yaml").write_bytes(b"\xff\xfe\x00\x80")
     with pytest.raises(StudyError, match=r"^config.yaml: cannot be read"):
         read_files([Path("config.yaml")])
+
+
+BLOCKS = """\
+title: [a, b]
+models:
+  learnt:
+    plugin: svae
+    latnet: 2
+    data:
+      plugin: macrodata
+      columns: unemp
+    prior_noise: -0.1
+inference:
+  converged:
+    plugin: newton_cg
+    tolerance: -1
+objective:
+  plugin: linear
+  seed: -1
+gradients:
+  implicit:
+    plugin: fisher_cg
+    at: convergd
+references: implicit
+"""
+
+
+def test_every_mistake_has_its_own_line(study):
+    """Those of the file's shape, here of title and references, hide none of the others."""
+    found = complaints(study(BLOCKS))
+    assert [line.split(":")[1] for line in found] == ["1", "5", "9", "13", "16", "20", "21"]
+    assert found[1].endswith("models.learnt: unknown key 'latnet'; did you mean 'latent'?")
+    known = BLOCKS.replace("    latnet: 2\n", "").replace("    prior_noise: -0.1\n", "")
+    [nested] = [line for line in complaints(study(known)) if "models.learnt" in line]
+    assert nested.startswith("config.yaml:7: models.learnt: data: columns: ")
+
+
+def test_what_other_parts_rest_on_is_told_first(study):
+    """What refers to a section that has no shape is not refused for that."""
+    assert complaints(study(GOOD.replace("inference:", "inferense:"))) == [
+        "configuration: key 'inference' is missing",
+        "config.yaml:5: inferense: unknown key; did you mean 'inference'?",
+    ]
 
 
 def test_everything_wrong_is_told_in_the_order_of_lines(study):

@@ -92,6 +92,9 @@ def test_gradients_by_sequence_sum_to_the_whole(files):
     padding = np.arange(6) >= np.array(LENGTHS)[:, None]
     assert np.all(slope["gradient_recognition_linear"].values[padding] == 0)
     assert 0 < slope["certificate"] < 1e-6
+    parts = sum(float(slope[f"certificate_{part}"]) for part in ("adjoint", "forward", "rounding"))
+    assert float(slope["certificate"]) == pytest.approx(1.5 * parts)  # as its long_name and the docs say
+    assert "1.5 times the sum of its parts" in slope["certificate"].attrs["long_name"]
     # what the comparison groups are is not changed by the parts
     assert len(opened(files, "comparison")["group"]) == 13 + 1
 

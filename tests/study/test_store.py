@@ -133,6 +133,11 @@ def test_shown_by_its_name(tmp_path, dataset, kind, setting, title):
     assert file_contents(path).splitlines()[0] == f"{path}: {title}"
 
 
+def test_the_files_that_a_model_was_made_from_are_shown(path, dataset):
+    store.write(dataset, path, "model", PROVENANCE | {"input_files": {"river.csv": "f61c" * 16}})
+    assert f"  input file river.csv: {'f61c' * 16}\n" in file_contents(path) + "\n"
+
+
 def test_truncated_file(path):
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     refused(path, "cannot be read as NetCDF, the file is damaged or foreign")

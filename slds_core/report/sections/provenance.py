@@ -41,6 +41,8 @@ def _render(page: Page) -> Markup:
     packages = [json.loads(text) for text in _all(datasets, "packages")]
     facts["Versions"] = [", ".join(f"{name} {version}" for name, version in versions.items()) for versions in packages]
     facts["Seeds"] = _seeds(datasets)
+    inputs = _inputs(datasets)
+    facts["Input files"] = [f"{file}, SHA-256 {digest}" for file, digest in inputs]
     table = Table(
         "files",
         "Every file that this report rests on",
@@ -56,7 +58,9 @@ def _render(page: Page) -> Markup:
     version = next((versions.get("slds-core") for versions in packages), None)
     example = next((f"results/{name}" for name in datasets if "/residual/" in name), None)
     facts = {title: values for title, values in facts.items() if values}
-    return page.template(__package__, "provenance.html.j2", facts=facts, table=table, version=version, example=example)
+    return page.template(
+        __package__, "provenance.html.j2", facts=facts, table=table, version=version, example=example, inputs=inputs
+    )
 
 
 def _all(datasets: dict[str, xr.Dataset], key: str) -> list[str]:
@@ -64,6 +68,12 @@ def _all(datasets: dict[str, xr.Dataset], key: str) -> list[str]:
     values = dict.fromkeys(str(dataset.attrs[key]) for dataset in datasets.values() if dataset.attrs.get(key))
     # a comparison takes no part in JAX, and says so
     return [value for value in values if not value.startswith("none,")] or list(values)
+
+
+def _inputs(datasets: dict[str, xr.Dataset]) -> list[tuple[str, str]]:
+    """Returns the files that models were made from besides those of the study, each with its hash; one file may have had several."""
+    boxes = [json.loads(dataset.attrs.get("input_files", "{}")) for dataset in datasets.values()]
+    return list(dict.fromkeys(pair for box in boxes for pair in box.items()))
 
 
 def _seeds(datasets: dict[str, xr.Dataset]) -> list[str]:

@@ -206,7 +206,10 @@ def _certificate(stored: StoredModel, function: Objective, state: Any, found: Gr
     judge, _ = compiled(Bound(certify, (stored.problem, function)), *arguments)
     bound = judge(*arguments)
     described = {
-        "certificate": (bound.bound, "bound on the Euclidean distance from the true gradient"),
+        "certificate": (
+            bound.bound,
+            "bound on the Euclidean distance from the true gradient: 1.5 times the sum of its parts",
+        ),
         "certificate_rate": (bound.rate, "contraction rate that it uses"),
         "certificate_adjoint": (bound.adjoint_part, "its part from the adjoint's residual"),
         "certificate_forward": (bound.forward_part, "its part from the distance to the fixed point"),
