@@ -150,7 +150,10 @@ def test_a_certificate_of_an_infinite_error_does_not_hold():
     [
         (0.0, "not above 0: one sweep forgets where it started"),
         (-1e-17, "not above 0: one sweep forgets where it started"),
-        (0.5, "every 4 sweeps gain a decimal digit"),
+        (0.5, "every 3.3 sweeps gain a decimal digit"),
+        (0.1874, "every 1.4 sweeps gain a decimal digit"),
+        (0.9, "every 22 sweeps gain a decimal digit"),
+        (0.01, "each sweep gains 2.0 decimal digits"),
         (1.0, "at least 1: sweeps would leave this state"),
         (np.inf, None),
     ],
