@@ -28,10 +28,11 @@ from slds_core.report.figures.canvas import (
     number,
     panel,
     rate,
+    shortened,
     styled,
 )
 from slds_core.report.figures.compared import FLOOR
-from slds_core.report.figures.labels import Label, label_points, legend
+from slds_core.report.figures.labels import Label, label_points, legend, legend_beside
 from slds_core.report.load import ModelResults
 
 Study = dict[str, ModelResults]
@@ -39,6 +40,7 @@ Row = dict[str, Any]
 
 _WIDTH = 5.6
 _MODELS = 6  # lines with names; more are grey
+_SAID = 6  # models or curves of which a caption gives the numbers
 
 
 @styled
@@ -56,13 +58,13 @@ def one_step_error(study: Study) -> Figure | None:
     axes.plot(line, line, color=QUIET, linewidth=1, zorder=1)
     axes.fill_between(line, axes.get_ylim()[0], line, color=QUIET, alpha=0.14, linewidth=0, zorder=0)
     axes.text(0.97, 0.04, "shaded: error below ρ/(1−ρ)", transform=axes.transAxes, ha="right", fontsize=8, color=INK)
-    names = []
+    names, brief = [], shortened((str(r["model"]) for r in rows[:12]), 30)
     for k, row in enumerate(rows):
         colour, marker = look(k) if k < 12 else (QUIET, ".")
         axes.plot(bounds[k], errors[k], marker, color=colour, markersize=6, zorder=3)
         if k < 12:
-            names.append(Label(bounds[k], errors[k], str(row["model"]), colour, marker))
-    legend(axes, label_points(axes, names, [(line, line)]), loc="upper left")
+            names.append(Label(bounds[k], errors[k], brief[str(row["model"])], colour, marker))
+    legend_beside(axes, label_points(axes, names, [(line, line)]))
     axes.set(xlabel="ρ/(1−ρ) (1)", ylabel="relative error of the one-step gradient (1)")
     axes.set_title("One step's error, by the contraction rate ρ", pad=8)
     return figure
@@ -95,16 +97,16 @@ def _one_steps(study: Study) -> list[tuple[str, str, float, float]]:
 def one_step_words(study: Study) -> str:
     """Returns what the figure shows."""
     rows = one_step_table(study)
-    ratios = [(float(r["relative_error"]) / float(r["rho_over_one_minus_rho"]), r) for r in rows]
-    below = sum(ratio <= 1 for ratio, _ in ratios)
+    above = [str(r["model"]) for r in rows if float(r["relative_error"]) > float(r["rho_over_one_minus_rho"])]
     parts = [
-        f"{r['model']} {number(float(r['relative_error']))} at ρ = {rate(float(r['contraction_rate']))}"
-        for _, r in ratios[:6]
+        f"{r['model']} {number(float(r['relative_error']))} at ρ = {rate(float(r['contraction_rate']))}" for r in rows
     ]
     text = (
         f"Error of the one-step gradient against ρ/(1−ρ), a point for each model (Bolte, Pauwels and Vaiter 2023): "
-        f"{below} of {len(rows)} models are below the line. {'; '.join(parts)}."
+        f"{len(rows) - len(above)} of {len(rows)} models are below the line. "
     )
+    text += f"Above it: {listed(above, _SAID)}. " if above else ""
+    text += f"Errors, in the study's order: {_first(parts, 'models')}."
     drawn = {r["model"] for r in rows}
     lost = [
         f"{name} (error {number(e)}, ρ = {rate(rho)})" for name, _, rho, e in _one_steps(study) if name not in drawn
@@ -145,7 +147,7 @@ def neumann_decay(study: Study) -> Figure | None:
 def neumann_words(study: Study) -> str:
     """Returns what the figure shows."""
     parts = []
-    for c in curves_of(study, "truncated", error_of)[:6]:
+    for c in curves_of(study, "truncated", error_of):
         good = np.flatnonzero((c.y > 1e-13) & (c.x > c.x[0]))
         if good.size and c.y[0] > 0:
             last = good[-1]
@@ -153,9 +155,7 @@ def neumann_words(study: Study) -> str:
             parts.append(f"{c.name} falls by {number(float(seen), 3)} a sweep (ρ = {rate(c.rate)})")
         else:
             parts.append(f"{c.name} ends at {number(float(c.y[-1]))}")
-    text = (
-        f"Error of the truncated Neumann series against its length, beside lines that fall as ρᵏ: {'; '.join(parts)}."
-    )
+    text = f"Error of the truncated Neumann series against its length, beside lines that fall as ρᵏ: {_first(parts)}."
     return _joined(text, _lost(study, "truncated"))
 
 
@@ -177,8 +177,8 @@ def unrolling(study: Study) -> Figure | None:
 def unrolling_words(study: Study) -> str:
     """Returns what the figure shows, for whom the error grew first, and for whom it did not fall again."""
     curves = curves_of(study, "unrolled", error_of)
-    parts = [f"{c.name} from {number(float(c.y[0]))} to {number(float(c.y[-1]))}" for c in curves[:6]]
-    text = f"Error of the unrolled gradient against the sweeps unrolled (Scieur et al. 2022): {'; '.join(parts)}."
+    parts = [f"{c.name} from {number(float(c.y[0]))} to {number(float(c.y[-1]))}" for c in curves]
+    text = f"Error of the unrolled gradient against the sweeps unrolled (Scieur et al. 2022): {_first(parts)}."
     grew = [c for c in curves if c.y.max() > 1.05 * c.y[0]]
     fell = [c for c in grew if c.y[-1] < c.y.max()]
     stayed = [c for c in grew if c.y[-1] == c.y.max()]
@@ -220,14 +220,14 @@ def memory(study: Study) -> Figure | None:
 def memory_words(study: Study) -> str:
     """Returns what the figure shows."""
     parts = []
-    for c in curves_of(study, "unrolled", mebibytes_of)[:6]:
+    for c in curves_of(study, "unrolled", mebibytes_of):
         tail = f", implicit {number(c.level)} MiB" if np.isfinite(c.level) else ""
         parts.append(
             f"{c.name} from {number(float(c.y[0]))} MiB at {int(c.x[0])} to {number(float(c.y[-1]))} MiB at {int(c.x[-1])}{tail}"
         )
     return (
         "Temporary memory of the compiled gradient against the sweeps unrolled (Bendekgey, Hope and Sudderth 2023): "
-        f"{'; '.join(parts)}."
+        f"{_first(parts)}."
     )
 
 
@@ -306,6 +306,13 @@ def _apart(curve: Curve, curves: list[Curve]) -> int:
 
 def _floor_note(curves: list[Curve]) -> str:
     return "Errors of zero are drawn at 10⁻¹⁶." if any((c.y < FLOOR).any() for c in curves) else ""
+
+
+def _first(parts: list[str], what: str = "curves") -> str:
+    """Returns what is said of each, of many of the first alone, and then how many are left out."""
+    more = len(parts) - _SAID
+    left = f"; and {more} more {what if more > 1 else what[:-1]}, in the figure's data" if more > 0 else ""
+    return "; ".join(parts[:_SAID]) + left
 
 
 def _joined(*sentences: str) -> str:

@@ -45,7 +45,9 @@ class Training:
 
     @property
     def best(self) -> float:
-        """The best bound on the way, where it was judged, or in the end."""
+        """The best bound on the way, where it was judged, or in the end; NaN where it was judged nowhere on the way."""
+        if not self.judged:
+            return math.nan
         found = [bound for *_, bound in self.judged] + [self.bound] * math.isfinite(self.bound)
         return max(found, default=math.nan)
 
@@ -91,7 +93,7 @@ class Contest:
     def seconds_to_target(self, run: Training) -> float:
         """Returns the processor time until nine tenths of what the best run at the same seed ever gained; NaN where it never did.
 
-        Where no run gained anything there is nothing to reach.
+        So it is of a run that was not judged on the way, of which nobody knows. Where no run gained anything there is nothing to reach.
         """
         rivals = [other for runs in self.runs.values() for other in runs if other.seed == run.seed and other.judged]
         best = max((other.best for other in rivals if math.isfinite(other.best)), default=math.nan)

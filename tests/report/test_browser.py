@@ -104,6 +104,25 @@ def test_long_names_stay_in_their_place(visit, width):
     assert wider == 0
 
 
+@pytest.mark.parametrize("width", [1280, 390])
+def test_long_names_in_headings_are_broken_and_not_cut_off(visit, width):
+    """A model's name, which a grid made, with nothing in it where a line would break by itself."""
+    page = visit(width)
+    page.evaluate("document.querySelectorAll('details').forEach((details) => { details.open = true; })")
+    wider = page.evaluate(
+        """() => {
+            const headings = [...document.querySelectorAll("h1, h2, h3, h4, h5, figcaption")];
+            for (const heading of headings) heading.textContent = "x".repeat(80);
+            return headings.filter((heading) =>
+                heading.scrollWidth > heading.clientWidth + 1
+                    || heading.getBoundingClientRect().right > heading.parentElement.getBoundingClientRect().right + 1
+            ).length + (document.querySelectorAll("details.model > summary > h3").length > 3 ? 0 : 1000);
+        }"""
+    )
+    assert wider == 0
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
 @pytest.mark.parametrize(("width", "scheme"), SIZES)
 def test_accessibility_rules_hold(visit, axe, width, scheme):
     page = visit(width, scheme)

@@ -150,7 +150,10 @@ def test_a_certificate_of_an_infinite_error_does_not_hold():
     [
         (0.0, "not above 0: one sweep forgets where it started"),
         (-1e-17, "not above 0: one sweep forgets where it started"),
-        (0.5, "every 4 sweeps gain a decimal digit"),
+        (0.5, "every 3.3 sweeps gain a decimal digit"),
+        (0.1874, "every 1.4 sweeps gain a decimal digit"),
+        (0.9, "every 22 sweeps gain a decimal digit"),
+        (0.01, "each sweep gains 2.0 decimal digits"),
         (1.0, "at least 1: sweeps would leave this state"),
         (np.inf, None),
     ],
@@ -170,3 +173,34 @@ def test_models_that_one_step_cannot_be_drawn_of_are_named():
     words = kind.describe(study)
     assert "2 of 2 models are below the line." in words
     assert words.endswith("m4 (error 0.2, ρ = 1.0000) and m3 (error infinite, ρ = 0.9000).")
+
+
+def test_a_caption_says_which_models_are_above_the_line_and_how_many_it_leaves_out():
+    """Of eight models the second and the last are above 0.9/0.1: not those whose numbers are given."""
+    kind = CLAIMS["one_step"]
+    errors = [0.2, 20.0, 0.3, 0.4, 0.5, 0.6, 0.7, 30.0]
+    study = {f"m{k}": one_step(f"m{k}", {"direct": 0.0, "one_step": e}, "direct") for k, e in enumerate(errors)}
+    words = kind.describe(study)
+    assert "6 of 8 models are below the line. Above it: m1 and m7. Errors, in the study's order: m0 0.2 at" in words
+    assert "m5 0.6 at ρ = 0.9000; and 2 more models, in the figure's data." in words
+    assert "more" not in kind.describe({name: study[name] for name in ("m0", "m2")})
+
+
+@pytest.mark.parametrize(
+    ("claim", "plugin"), [("unrolling", "unrolled"), ("neumann", "truncated"), ("memory", "unrolled")]
+)
+def test_a_caption_of_many_curves_says_how_many_it_leaves_out(claim, plugin):
+    study = {f"m{k}": lengths(plugin, {1: 0.5, 3: 0.2, 10: 0.1}, name=f"m{k}") for k in range(7)}
+    assert "; and 1 more curve, in the figure's data." in CLAIMS[claim].describe(study)
+
+
+def test_a_legend_that_finds_no_room_lies_beside_the_panel():
+    """Twelve models of long names in one place."""
+    names = [f"a_model_of_a_name_as_grids_give_it_{k}" for k in range(12)]
+    study = {name: one_step(name, {"direct": 0.0, "one_step": 0.2}, "direct") for name in names}
+    figure = CLAIMS["one_step"].draw(study)
+    (axes,) = figure.axes
+    figure.draw_without_rendering()
+    legend = axes.get_legend().get_window_extent()
+    assert legend.x0 > axes.get_window_extent().x1
+    assert legend.x1 < figure.bbox.x1

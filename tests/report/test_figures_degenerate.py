@@ -271,3 +271,31 @@ def test_an_infinite_certificate_holds_nothing():
     results = ModelResults("m", comparison=comparison(errors, certificates={"a": np.inf, "b": 1e-2}))
     assert {row["estimator"]: row["holds"] for row in FIGURES["certificates"].table(results)}["a"] is None
     assert "1 of 1 certificates hold" in FIGURES["certificates"].describe(results)
+
+
+@pytest.mark.parametrize("count", [1, 6])
+@pytest.mark.parametrize("largest", [0.02, 0.3, 0.99])
+def test_the_legend_of_spectra_lies_on_no_eigenvalue(largest, count):
+    """Nor on the axis' name above it, nor on the note below it."""
+    names = {f"inference_with_a_long_name_{k}": residual((largest * 0.9**k, largest / 9)) for k in range(count)}
+    figure = FIGURES["spectrum"].draw(ModelResults("m", residual=names))
+    figure.draw_without_rendering()
+    (axes,) = figure.axes
+    legend = axes.get_legend().get_window_extent()
+    assert legend.y1 <= axes.xaxis.label.get_window_extent().y0 + 1
+    assert legend.y0 >= figure.texts[0].get_window_extent().y1
+    assert legend.x1 <= figure.bbox.x1
+
+
+def test_a_gap_of_zero_does_not_break_its_line():
+    """The bound is best a step before the last, which rounding put below it."""
+    some = inference(4)
+    some["trace_elbo"].values[:] = [-4.0, -3.5, -3.0, -3.0 - 1e-15]
+    figure = FIGURES["convergence"].draw(ModelResults("m", inference={"some": some}))
+    for axes in figure.axes[2:]:
+        line = next(line for line in axes.lines if len(line.get_xdata()) == 4)
+        heights = line.get_ydata()
+        assert np.isfinite(heights).all()
+        assert axes.get_ylim()[0] < heights[2] < 1e-13
+        assert line.get_markevery() == [3]
+    assert "zeros: at the lower end" in figure.texts[0].get_text()

@@ -26,7 +26,7 @@ from slds_core.report.pictures import Pictures
 from slds_core.report.sections.learnt import METHOD_COLUMNS, SECTION, channel_rows, last_models, method_rows
 from slds_core.report.study import Study
 from slds_core.report.svg import render_svg, to_element
-from slds_core.report.tables import Table
+from slds_core.report.tables import Table, to_csv
 from slds_core.study import store
 from slds_core.study.evaluation import _data, _held_out
 
@@ -228,3 +228,13 @@ def test_an_image_says_the_limits_of_its_colours():
     assert {image.get_clim() for image in drawn.findobj(AxesImage)} == {(low, high)}
     curves = FIGURES["predictions"].draw(ModelResults("m", made()[1]))
     assert "Colours" not in " ".join(text.get_text() for text in curves.findobj(Text))
+
+
+def test_what_is_missing_is_empty_in_the_data_of_regimes():
+    """Of the values, and of the states of a first step, to which no transition leads."""
+    _, model = made(2, 1)
+    model["training_data"].values[0, 1] = np.nan
+    first, second = to_csv(FIGURES["regimes"].table(ModelResults("m", model))).splitlines()[1:3]
+    assert first.split(",")[3:6] == ["", "", ""]
+    assert "" not in second.split(",")
+    assert "nan" not in first

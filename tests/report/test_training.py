@@ -41,3 +41,5 @@ def test_a_row_for_each_epoch_and_estimator(page):
     assert body.count("<tr") == 4
     assert section.index("learnt_0") < section.index("learnt_2")
     assert "interpolation" in section
+    # what tells the rows of a model apart is beside its name
+    assert section.index(">model<") < section.index(">audited<") < section.index(">epochs<")

@@ -3,12 +3,15 @@
 import csv
 import json
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
 import xarray as xr
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
+from slds_core.report.figures.canvas import common_start
 from slds_core.report.figures.catalogue import TRAININGS
 from slds_core.report.load import ModelResults
 from slds_core.report.render import write_report
@@ -158,6 +161,76 @@ def test_where_no_run_gained_anything_none_reached_it():
     assert render_svg(KIND.draw(study))
 
 
+def unjudged(**held_out):
+    return dict(learnt(f"t_{name}_0", gradient=name, final=-1.0, **held_out) for name in ("a", "b"))
+
+
+def words_of(figure):
+    return " ".join(text.get_text().replace("\n", " ") for text in figure.findobj(Text))
+
+
+def test_what_was_not_judged_on_the_way_is_not_said_to_have_failed():
+    """``judge`` is 0 by default: there is neither a best bound on the way nor a time, and no empty panel for them."""
+    study = unjudged()
+    figure = KIND.draw(study)
+    assert [axes.get_title("left") for axes in figure.axes] == ["Sequences learnt from"]
+    assert "Not judged on the way: set 'judge'." in words_of(figure)
+    assert "never got there" not in words_of(figure)
+    assert len(KIND.draw(unjudged(held_out=-2.0)).axes) == 2
+    (found,) = contests(study)
+    rows = [EstimatorRow(found, name, runs, 0) for name, runs in found.runs.items()]
+    shown = {column.title for column in Table("estimators", "", ESTIMATORS, rows).shown.columns}
+    assert "bound" in shown
+    assert not shown & {"best on the way", "difference of the best", "to nine tenths", "gradient error"}
+    runs = [RunRow(found, run) for own in found.runs.values() for run in own]
+    assert "best on the way" not in {column.title for column in Table("runs", "", RUNS, runs).shown.columns}
+
+
+def test_of_runs_that_were_judged_in_part_a_cross_is_only_where_one_never_got_there(study):
+    """Seed 0 of one step never got there, as does not seed 1; two others were not judged."""
+    study |= [learnt("direct_0", gradient="direct", final=-1.0)]
+    figure = KIND.draw(study)
+    (seconds,) = [axes for axes in figure.axes if "9/10" in axes.get_title("left")]
+    crosses = [line.get_ydata()[0] for line in seconds.lines if line.get_marker() == "x"]
+    assert [round(place) for place in crosses] == [1, 1]
+    assert "Of 2 runs nothing was judged on the way: set 'judge'." in words_of(figure)
+    (column,) = [column for column in ESTIMATORS if column.title == "to nine tenths"]
+    (found,) = contests(study)
+    rows = [EstimatorRow(found, name, runs, 0) for name, runs in found.runs.items()]
+    assert [column.cell(row).text for row in rows][1:] == ["– (0 of 2)", "–", "–"]
+
+
+@pytest.mark.parametrize("start", ["", "river_epochs_8_gradient_"])
+def test_titles_of_narrow_strips_do_not_touch(start):
+    names = [f"{start}{letter}_name_of_thirty_letters_or_so" for letter in "xy"]
+    study = dict(learnt(name, gradient=name, final=-1.0, held_out=-2.0, bounds=(-2.0,)) for name in names)
+    figure = KIND.draw(study)
+    figure.draw_without_rendering()
+    strips = figure.axes[:3]
+    titles = [axes._left_title.get_window_extent() for axes in strips]
+    assert all(left.x1 < right.x0 for left, right in pairwise(titles))
+    assert titles[-1].x1 < figure.bbox.x1
+    assert max(title.y1 for title in titles) < figure.bbox.y1
+    if start:
+        assert [tick.get_text() for tick in strips[0].get_yticklabels()] == [name.removeprefix(start) for name in names]
+        assert f"Names begin with {start}." in words_of(figure)
+
+
+@pytest.mark.parametrize(
+    ("names", "start"),
+    [
+        (["a_b", "a_c"], "a_"),
+        (["good", "good_early"], ""),
+        (["a_", "a_b"], ""),
+        (["a_b"], ""),
+        (["x_1", "y_1"], ""),
+        (["a_b_c", "a_b_d", "a_c"], "a_"),
+    ],
+)
+def test_what_names_begin_with(names, start):
+    assert common_start(names) == start
+
+
 def test_labels_lose_the_seed_alone():
     assert label("fisher_cg_3", 3) == "fisher_cg"
     assert label("a_epochs_10_seed_3", 3) == "a_epochs_10"
@@ -282,9 +355,25 @@ def test_the_page_shows_runs_and_what_stopped_them(study, tmp_path):
     estimators = section.partition("Estimators by the models that they train")[2].partition("</table>")[0]
     rows = [row.partition("</tr>")[0] for row in estimators.partition("<tbody>")[2].split("<tr>")[1:]]
     assert [row.partition('scope="row">')[2].partition("<")[0] for row in rows] == ["good", "one_step"]
+    assert "and each step&#39;s gradient beside a converged one at the same parameters." in page
+    table = section.partition("Trained models by epoch")[2].partition("</table>")[0]
+    assert ">−1.2<" in table  # comparable, as in the other tables, and not the −1.21 before the last update
+    assert "−1.21" not in table
     assert "−0.2 (−0.2 to −0.2)" in rows[1]  # of seed 0, which both finished
     assert "training stopped: epoch 3, batch 0: the posterior held a NaN" in section
     assert [row.count(">1<") for row in rows] == [2, 0]  # one run, one stopped
+
+
+def test_the_page_does_not_say_that_gradients_were_judged_where_none_was(tmp_path):
+    for name, results in unjudged().items():
+        said = json.loads(results.model.attrs["settings"])
+        attributes = {"model": name, "setting": name, "settings": said, "packages": {}}
+        store.write(described(results.model), tmp_path / name / "model.nc", "model", attributes)
+    write_report([tmp_path], tmp_path / "report.html", "", None)
+    page = (tmp_path / "report.html").read_text()
+    assert "None was judged on the way, neither its bound nor its gradients: set &#39;judge&#39;." in page
+    assert "beside a converged one" not in page
+    assert "never got there" not in page
 
 
 def described(dataset: xr.Dataset) -> xr.Dataset:

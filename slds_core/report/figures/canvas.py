@@ -5,6 +5,7 @@ import textwrap
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from functools import wraps
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
@@ -21,6 +22,7 @@ QUIET = "#808488"  # for what must not draw attention; 3.5:1 or more on white an
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 MARKERS = "osD^vPX"  # with six colours, 42 pairs
 MISSING = "–"
+_TITLE = 0.083  # inches a character of a title takes: bold, the style sheet's size
 
 _STYLES = ["default", str(STYLE)]  # nothing of the caller's own settings
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
@@ -121,6 +123,17 @@ def _cut(name: str, most: int) -> str:
     return name if len(name) <= most else f"{name[: most - 1 - end]}…{name[-end:]}"
 
 
+def common_start(names: Sequence[str]) -> str:
+    """Returns what all of several names begin with, up to an underscore; nothing where a name is no more than that."""
+    if len(names) < 2:
+        return ""
+    first, last = min(names), max(names)  # those between begin alike
+    alike = takewhile(lambda pair: pair[0] == pair[1], zip(first, last, strict=False))
+    start = "".join(letter for letter, _ in alike)
+    start = start[: start.rfind("_") + 1]
+    return "" if start in names else start
+
+
 def listed(names: Iterable[object], most: int = 4) -> str:
     """Returns names as text: a, b and c; of many, the first and how many more."""
     words = [str(name) for name in names]
@@ -134,6 +147,11 @@ def note(text: str, *, width: float = WIDTH) -> Figure:
     figure = Figure(figsize=(width, 0.6))
     figure.text(0.01, 0.5, text, va="center", color=INK)
     return figure
+
+
+def fitted(title: str, width: float) -> str:
+    """Returns a panel's title in lines that are no longer than so many inches."""
+    return textwrap.fill(title, max(int(width / _TITLE), 8), break_long_words=False)
 
 
 def footnote(figure: Figure, text: str) -> None:

@@ -3,13 +3,11 @@
 from typing import Any
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from slds_core.report.figures.canvas import (
     INK,
     QUIET,
-    WIDTH,
     footnote,
     listed,
     logarithmic,
@@ -22,7 +20,7 @@ from slds_core.report.figures.canvas import (
     styled,
 )
 from slds_core.report.figures.compared import FLOOR, Estimate, compared, estimates, reference
-from slds_core.report.figures.labels import Label, label_points, legend
+from slds_core.report.figures.labels import Label, label_points, legend_beside
 from slds_core.report.load import ModelResults
 
 TITLE = "Certified against true errors"
@@ -60,10 +58,7 @@ def certificates(results: ModelResults) -> Figure:
         axes.plot(x, y, marker, color=colour, markersize=6 if named else 4, zorder=3 if named else 2)
         if named:
             labels.append(Label(x, y, brief[e.name], colour, marker))
-    left = label_points(axes, labels, [(diagonal, diagonal)])
-    if left:  # beside the panel, which a long legend would cover
-        _widen(figure, axes)
-        legend(axes, left, loc="upper left", bbox_to_anchor=(1.01, 1.01), fontsize=7.5)
+    legend_beside(axes, label_points(axes, labels, [(diagonal, diagonal)]))
     axes.set(xlabel="true relative error (1)", ylabel="certified relative error (1)")
     axes.set_title("A certificate holds above the line", pad=8)
     more = [f"errors are against {plain(reference(results))}"]
@@ -75,13 +70,6 @@ def certificates(results: ModelResults) -> Figure:
     text = "; ".join(more)
     footnote(figure, text[:1].upper() + text[1:])  # names keep their letters
     return figure
-
-
-def _widen(figure: Figure, axes: Axes) -> None:
-    """Makes a figure as wide as the text, and leaves its axes where they are."""
-    place, narrow = axes.get_position(), figure.get_size_inches()
-    figure.set_size_inches(WIDTH, narrow[1])
-    axes.set_position((place.x0 * narrow[0] / WIDTH, place.y0, place.width * narrow[0] / WIDTH, place.height))
 
 
 def describe(results: ModelResults) -> str:

@@ -80,13 +80,14 @@ def convergence(results: ModelResults) -> Figure:
         _draw(axes, named, looks, quiet, what, against, rounding[what])
         axes.set_title(title, pad=8)
         axes.set(xlabel=xlabel, ylabel=ylabel)
+        axes.locator_params(axis="x", nbins=5)  # short times have long labels
         if position % 2:
             axes.tick_params(labelleft=False)
         lines = [(getattr(t, against), getattr(t, what)) for t in named]
         if position == 0:
             across = np.array(axes.get_xlim())
             lines += [(across, np.full(2, t.tolerance)) for t in named if math.isfinite(t.tolerance)][:1]
-            ends = [_end(t, *own, what, against) for t, own in zip(named, looks, strict=True)]
+            ends = [_end(t, *own, what, against, _floor(axes)) for t, own in zip(named, looks, strict=True)]
             unnamed = label_points(axes, [e for e in ends if e], lines)
         if position == 1:
             legend(axes, unnamed, loc="upper right")
@@ -220,14 +221,15 @@ def _draw(
     values = np.where(values < rounding / _BELOW, np.nan, values) if math.isfinite(rounding) else values
     logarithmic(axes, "y", [*values, *tolerances, *([rounding * 0.6] if math.isfinite(rounding) else [])])
     low, high = axes.get_ylim()
+    floor = _floor(axes)
     for trace in quiet:
         at = thinned(len(trace.sweeps), 60)
         x, y = getattr(trace, against)[at], getattr(trace, what)[at]
-        axes.plot(x, np.where(_positive(y), y, np.nan), color=QUIET, alpha=0.5, linewidth=0.6, rasterized=True)
+        axes.plot(x, _drawn(y, floor), color=QUIET, alpha=0.5, linewidth=0.6, rasterized=True)
     for trace, (colour, marker) in zip(named, looks, strict=True):
         at = thinned(len(trace.sweeps), _POINTS)
         x, y = getattr(trace, against)[at], getattr(trace, what)[at]
-        y = np.where(_positive(y), y, np.nan)
+        y = _drawn(y, floor)
         visible = np.flatnonzero(np.isfinite(y))
         axes.plot(x, y, color=colour, marker=marker, markevery=visible[-1:].tolist(), zorder=3)
         if what == "residual" and _predictable(trace):
@@ -245,9 +247,9 @@ def _draw(
     axes.set_ylim(low, high)
 
 
-def _end(trace: _Trace, colour: str, marker: str, what: str, against: str) -> Label | None:
-    y = getattr(trace, what)
-    visible = np.flatnonzero(_positive(y))
+def _end(trace: _Trace, colour: str, marker: str, what: str, against: str, floor: float) -> Label | None:
+    y = _drawn(getattr(trace, what), floor)
+    visible = np.flatnonzero(np.isfinite(y))
     if not visible.size:
         return None
     return Label(float(getattr(trace, against)[visible[-1]]), float(y[visible[-1]]), trace.name, colour, marker)
@@ -270,6 +272,18 @@ def _positive(values: np.ndarray) -> np.ndarray:
     return np.isfinite(values) & (values > 0)
 
 
+def _floor(axes: Axes) -> float:
+    """Returns where zero is drawn: at the lower end of a logarithmic axis, with room for half a mark."""
+    low, high = axes.get_ylim()
+    return low * (high / low) ** 0.02
+
+
+def _drawn(values: np.ndarray, floor: float) -> np.ndarray:
+    """Returns values as they are drawn: zero, and what is smaller than the axis shows, at its floor, so that no line breaks there."""
+    known = np.isfinite(values) & (values >= 0)
+    return np.where(known, np.maximum(values, floor), np.nan)
+
+
 def _legend_text(traces: list[_Trace], named: list[_Trace], quiet: list[_Trace]) -> str:
     parts = []
     rates = [t for t in named if _predictable(t)]
@@ -279,6 +293,8 @@ def _legend_text(traces: list[_Trace], named: list[_Trace], quiet: list[_Trace])
     if tolerances:
         parts.append(f"dotted: tolerance {listed(number(t, 1) for t in tolerances[:3])}")
     parts.append("shaded: below rounding")
+    if any((getattr(t, what) == 0).any() for t in [*named, *quiet] for what in ("residual", "gap")):
+        parts.append("zeros: at the lower end")
     if quiet:
         parts.append(f"grey: {len(quiet)} of {len(traces) - len(named)} other settings")
     return "; ".join(parts).capitalize().replace("From λ", "from λ")

@@ -1,6 +1,7 @@
 """Trainings by several estimators: what each ended with, what it took, and how wrong its gradients were on the way."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,8 @@ from slds_core.report.figures.canvas import (
     INK,
     QUIET,
     WIDTH,
+    common_start,
+    fitted,
     footnote,
     logarithmic,
     look,
@@ -28,6 +31,15 @@ _FLOOR = 1e-16  # errors below rounding are drawn here
 _ROWS = 12  # estimators; more are in the table
 
 
+@dataclass(frozen=True)
+class _Strip:
+    title: str
+    unit: str
+    value: Callable[[Training], float]
+    asked: Callable[[Training], bool]  # whether a run that has no value has something to say by that
+    logarithmic: bool = False
+
+
 @styled
 def estimators(study: Study) -> Figure | None:
     """Returns the bounds and times of all trainings of one model, a dot each, and their gradients' errors by epoch; None below two.
@@ -39,42 +51,72 @@ def estimators(study: Study) -> Figure | None:
     if found is None:
         return None
     names = list(found.runs)[:_ROWS]
-    brief = shortened(names)
-    left = 0.3 + 0.069 * max(len(name) for name in brief.values())
+    start = common_start(names)
+    brief = shortened(name.removeprefix(start) for name in names)
+    rows = [brief[name.removeprefix(start)] for name in names]
+    left = 0.3 + 0.069 * max(len(name) for name in rows)
+    strips, curves = _strips(found), _curves(found, names)
+    width = (WIDTH - left - 0.2 - (len(strips) - 1) * 0.22) / len(strips)
+    titles = [fitted(strip.title, width) for strip in strips]
+    top = 0.26 + 0.16 * max(title.count("\n") + 1 for title in titles)
     height = 0.24 * len(names) + 0.1
-    figure = Figure(figsize=(WIDTH, 0.5 + height + 0.75 + 1.9 + 0.75))
-    width = (WIDTH - left - 0.2 - 2 * 0.22) / 3
-    strips: list[tuple[str, str, Callable[[Training], float]]] = [
-        ("Sequences learnt from", "Δ bound (nat an entry)", lambda run: found.difference(run, "bound")),
-        ("Sequences held out", "Δ bound (nat an entry)", lambda run: found.difference(run, "held_out_bound")),
-        ("Time to 9/10 gain", "processor time (s)", found.seconds_to_target),
-    ]
-    for k, (title, unit, value) in enumerate(strips):
-        axes = panel(figure, left + k * (width + 0.22), 0.42, width, height)
-        values = {name: np.array([value(run) for run in found.runs[name]]) for name in names}
-        if k == 2:
+    figure = Figure(figsize=(WIDTH, top + height + 0.45 + (2.78 if curves else 0) + 0.42))
+    for k, (strip, title) in enumerate(zip(strips, titles, strict=True)):
+        axes = panel(figure, left + k * (width + 0.22), top, width, height)
+        values = {name: np.array([strip.value(run) for run in found.runs[name]]) for name in names}
+        if strip.logarithmic:
             logarithmic(axes, "x", [v for own in values.values() for v in own], most=3, least_decades=1)
         else:
             axes.axvline(0, color=QUIET, linewidth=1, zorder=1)
             axes.locator_params(axis="x", nbins=3)
         for y, name in enumerate(names):
-            _strip(axes, y, values[name], *look(y))
-        axes.set_yticks(range(len(names)), [plain(brief[name]) for name in names] if k == 0 else [])
+            _strip(axes, y, values[name], [strip.asked(run) for run in found.runs[name]], *look(y))
+        axes.set_yticks(range(len(names)), [plain(name) for name in rows] if k == 0 else [])
         axes.set_ylim(len(names) - 0.5, -0.5)
         axes.tick_params(axis="y", length=0)
-        axes.set_xlabel(unit)
+        axes.set_xlabel(strip.unit)
         axes.set_title(title, pad=8)
-    axes = panel(figure, 0.72, 0.42 + height + 0.78, WIDTH - 0.72 - 0.25, 1.85)
-    _errors(axes, found, names)
-    shown = (
-        "" if len(names) == len(found.runs) else f" {len(found.runs) - len(names)} more estimators are in the table."
-    )
-    footnote(
-        figure,
-        f"A dot is a seed, a bar its estimator's mean. Bounds are less that of {found.reference} at the same seed; "
-        f"a cross at the edge: not known, of the time: never got there. Below, in the same colours: median and range over seeds.{shown}",
-    )
+    if curves:
+        _errors(panel(figure, 0.72, top + height + 0.78, WIDTH - 0.72 - 0.25, 1.85), curves)
+    footnote(figure, _note(found, names, start))
     return figure
+
+
+def _strips(found: Contest) -> list[_Strip]:
+    """Returns what is shown of each run: of sequences held out, and of the way, only where a run has numbers of it."""
+    runs = [run for own in found.runs.values() for run in own]
+    unit, every = "Δ bound (nat an entry)", lambda run: True
+    strips = [_Strip("Sequences learnt from", unit, lambda run: found.difference(run, "bound"), every)]
+    if not all(np.isnan(run.held_out_bound) for run in runs):
+        strips += [_Strip("Sequences held out", unit, lambda run: found.difference(run, "held_out_bound"), every)]
+    if any(run.judged for run in runs):
+        # what was not judged may have got there
+        seconds, judged = found.seconds_to_target, lambda run: bool(run.judged)
+        strips += [_Strip("Time to 9/10 gain", "processor time (s)", seconds, judged, logarithmic=True)]
+    return strips
+
+
+def _note(found: Contest, names: list[str], start: str) -> str:
+    """Returns how to read what is drawn, and what was not judged."""
+    judged = [bool(run.judged) for own in found.runs.values() for run in own]
+    parts = ["A dot is a seed, a bar its estimator's mean."]
+    parts += [f"Names begin with {plain(start)}."] if start else []
+    parts += [
+        f"Bounds are less that of {plain(found.reference.removeprefix(start))} at the same seed; a cross at the edge: not known"
+    ]
+    parts[-1] += ", of the time: never got there." if any(judged) else "."
+    if any(judged):
+        parts += ["Below, in the same colours: median and range over seeds."]
+    missing = judged.count(False)
+    if missing == len(judged):
+        parts += ["Not judged on the way: set 'judge'."]
+    elif missing:
+        parts += [
+            f"Of {missing if missing > 1 else 'one'} run{'s' if missing > 1 else ''} nothing was judged on the way: set 'judge'."
+        ]
+    if len(names) < len(found.runs):
+        parts += [f"{len(found.runs) - len(names)} more estimators are in the table."]
+    return " ".join(parts)
 
 
 def describe(study: Study) -> str:
@@ -142,26 +184,32 @@ def _largest(study: Study) -> Contest | None:
     return max(contests(study), key=lambda found: len(found.runs), default=None)
 
 
-def _strip(axes: Axes, row: int, values: np.ndarray, colour: str, marker: str) -> None:
-    """Draws one estimator's values, side by side in their order, with their mean; a cross where there is none."""
+def _strip(axes: Axes, row: int, values: np.ndarray, asked: list[bool], colour: str, marker: str) -> None:
+    """Draws one estimator's values, side by side in their order, with their mean; a cross where there is none that was asked for."""
     places = row + 0.16 * np.linspace(-1, 1, len(values)) if len(values) > 1 else np.array([float(row)])
     known = np.isfinite(values)
     axes.plot(values[known], places[known], marker, color=colour, markersize=4, alpha=0.85, zorder=3)
     if known.any():
         axes.plot([values[known].mean()] * 2, [row - 0.32, row + 0.32], color=colour, linewidth=2, zorder=2)
-    for place in places[~known]:
+    for place in places[~known & np.array(asked)]:
         axes.plot(1, place, "x", color=INK, markersize=4, transform=axes.get_yaxis_transform(), clip_on=False, zorder=3)
 
 
-def _errors(axes: Axes, found: Contest, names: list[str]) -> None:
-    """Draws the relative error of the gradients by epoch: median over seeds, and range."""
-    drawn = []
+def _curves(found: Contest, names: list[str]) -> dict[int, tuple[list[int], np.ndarray]]:
+    """Returns the epochs at which all runs of an estimator were judged, and its gradients' errors there by run; by the estimator's row."""
+    curves = {}
     for k, name in enumerate(names):
         judged = [{epoch: max(error, _FLOOR) for epoch, _, error, _ in run.judged} for run in found.runs[name]]
         epochs = sorted(set.intersection(*map(set, judged))) if judged else []
-        if not epochs:
-            continue
-        errors = np.array([[own[epoch] for epoch in epochs] for own in judged])
+        if epochs:
+            curves[k] = epochs, np.array([[own[epoch] for epoch in epochs] for own in judged])
+    return curves
+
+
+def _errors(axes: Axes, curves: dict[int, tuple[list[int], np.ndarray]]) -> None:
+    """Draws the relative error of the gradients by epoch: median over seeds, and range."""
+    drawn = []
+    for k, (epochs, errors) in curves.items():
         colour, marker = look(k)
         middle = np.median(errors, axis=0)
         axes.fill_between(epochs, errors.min(0), errors.max(0), color=colour, alpha=0.15, linewidth=0)

@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from slds_core.report.figures.canvas import INK, plain, size
+from slds_core.report.figures.canvas import INK, WIDTH, plain, size
 
 _SIZE = 8.0  # points
 _WIDE = 0.61  # of a character, relative to its size; DejaVu Sans on average, rounded up
@@ -110,6 +111,22 @@ def legend(axes: Axes, labels: list[Label], **options: Any) -> None:
     ]
     if handles:
         axes.legend(handles=handles, **({"handletextpad": 0.2, "labelcolor": INK} | options))
+
+
+def legend_beside(axes: Axes, labels: list[Label]) -> None:
+    """Draws a legend beside the panel, which a long one would cover; where there is one, the figure becomes as wide as the text."""
+    if labels:
+        _widen(axes)
+        legend(axes, labels, loc="upper left", bbox_to_anchor=(1.01, 1.01), fontsize=7.5)
+
+
+def _widen(axes: Axes) -> None:
+    """Makes a figure as wide as the text, and leaves its axes where they are."""
+    figure = axes.figure
+    assert isinstance(figure, Figure)
+    place, (narrow, height) = axes.get_position(), figure.get_size_inches()
+    figure.set_size_inches(WIDTH, height)
+    axes.set_position((place.x0 * narrow / WIDTH, place.y0, place.width * narrow / WIDTH, place.height))
 
 
 def _in_points(axes: Axes, values: np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@ from slds_core.report.figures.canvas import COLOURS, INK, QUIET, WIDTH, footnote
 from slds_core.report.learnt import METHODS, NOT_FINITE, held_out_bounds
 from slds_core.report.load import ModelResults
 
-TITLE = "Bound along training, and on what was held out"
+TITLE = "Bound along training"  # what was held out has a panel of its own, where there is some
 
 
 @styled

@@ -81,7 +81,10 @@ def table(results: ModelResults) -> list[dict[str, Any]]:
         states = found.states[t - 1].tolist() if t else [None] * found.states.shape[1]
         step: dict[str, Any] = {"time_step": t, "step_label": found.labels[t] if found.labels else ""}
         regime = dict(zip(of_states, states, strict=True)) | {name: bool(own[t]) for name, own in inside.items()}
-        rows.append(step | dict(zip(titles, found.values[t].tolist(), strict=True)) | regime)
+        values = [
+            None if np.isnan(value) else value for value in found.values[t].tolist()
+        ]  # missing ones are left empty
+        rows.append(step | dict(zip(titles, values, strict=True)) | regime)
     return rows
 
 

@@ -25,6 +25,8 @@ from slds_core.report.load import ModelResults
 TITLE = "Spectrum of a sweep"
 _SHOWN = 24  # eigenvalues; Ritz values further in are not settled
 _DRAWN = 6  # spectra
+_SAID = 3  # those in the caption
+_ENTRY = 0.17  # inches of a legend's line
 _SAME = 1e-6  # spectra whose largest eigenvalues differ by less are of one fixed point
 
 
@@ -42,8 +44,9 @@ def spectrum(results: ModelResults) -> Figure:
     if not spectra:
         return note("Spectrum: no setting has a finite eigenvalue.")
     drawn = spectra[:_DRAWN]
-    figure = Figure(figsize=(WIDTH, 2.75))
-    axes = panel(figure, 0.72, 0.3, WIDTH - 0.95, 1.85)
+    height = 1.85
+    figure = Figure(figsize=(WIDTH, 1.0 + height + _ENTRY * len(drawn)))
+    axes = panel(figure, 0.72, 0.3, WIDTH - 0.95, height)
     ends = []
     count = min(max(len(s.values) for s in drawn), _SHOWN)
     for k, found in enumerate(drawn):
@@ -62,7 +65,8 @@ def spectrum(results: ModelResults) -> Figure:
     axes.set(xlim=(0.3, count + 0.7), ylim=(0, 1.12 * top))
     axes.set_xticks(range(1, count + 1) if count < 10 else [n for n in (1, 5, 10, 15, 20) if n <= count])
     axes.text(count + 0.6, 1.015, "1: sweeps stop contracting", ha="right", va="bottom", fontsize=8, color=INK)
-    legend(axes, ends, loc="lower left", borderaxespad=0.2)
+    # below the panel: in it, small eigenvalues leave room elsewhere than large ones
+    legend(axes, ends, loc="upper left", bbox_to_anchor=(-0.02, -0.42 / height), borderaxespad=0)
     axes.set(xlabel="eigenvalue, from the largest", ylabel="factor per sweep (1)")
     axes.set_title("Share of each direction's error that one sweep leaves", pad=8)
     more = len(spectra) - len(drawn)
@@ -73,11 +77,14 @@ def spectrum(results: ModelResults) -> Figure:
 def describe(results: ModelResults) -> str:
     """Returns what the figure shows: the largest eigenvalues, and what they mean."""
     sentences = []
-    for found in [s for s in _spectra(results) if np.isfinite(s.values[0])][:3]:
+    spectra = [s for s in _spectra(results) if np.isfinite(s.values[0])]
+    for found in spectra[:_SAID]:
         largest = float(found.values[0])
         meaning = _meaning(largest)
         follow = f", the next {rate(float(found.values[1]))}" if len(found.values) > 1 else ""
         sentences.append(f"The largest eigenvalue λ is {rate(largest)} at {listed(found.names)} ({meaning}){follow}.")
+    if len(spectra) > _SAID:
+        sentences.append(f"The other {len(spectra) - _SAID} are in the figure's data.")
     return " ".join(sentences) or "No setting has a finite eigenvalue."
 
 
@@ -87,8 +94,10 @@ def _meaning(largest: float) -> str:
         return "at least 1: sweeps would leave this state, it is no strict maximum"
     if largest <= 0:  # of one state, or without coupling: nothing is left to repeat
         return "not above 0: one sweep forgets where it started"
-    sweeps = np.log(10) / -np.log(largest)
-    return f"every {number(float(np.ceil(sweeps)))} sweeps gain a decimal digit"
+    sweeps = float(np.log(10) / -np.log(largest))
+    if sweeps < 1:
+        return f"each sweep gains {1 / sweeps:.1f} decimal digits"
+    return f"every {f'{sweeps:.1f}' if sweeps < 9.95 else number(round(sweeps))} sweeps gain a decimal digit"
 
 
 def table(results: ModelResults) -> list[dict[str, Any]]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from slds_core.report.formats import plain, relative, short
+from slds_core.report.formats import NOTHING, plain, relative, short
 from slds_core.report.page import Page
 from slds_core.report.tables import Cell, Column, Table, text
 from slds_core.report.trainings import Contest, Training, contests, label, method
@@ -34,6 +34,11 @@ class EstimatorRow:
         return self.contest.differences(self.estimator, quantity)
 
     @property
+    def judged(self) -> int:
+        """How many of its runs were judged on the way."""
+        return sum(bool(run.judged) for run in self.runs)
+
+    @property
     def targets(self) -> np.ndarray:
         """How long those runs took to nine tenths of what the best run gained that got there."""
         found = np.array([self.contest.seconds_to_target(run) for run in self.runs])
@@ -46,12 +51,13 @@ class OverSeeds(Column):
 
     values: Callable[[EstimatorRow], np.ndarray] = lambda row: np.zeros(0)
     words: Callable[[str, np.ndarray, int], str] = lambda mean, values, runs: mean + _of(values.size, runs)
+    among: Callable[[EstimatorRow], int] = lambda row: len(row.runs)  # of how many runs the number could be known
     spread: bool = False  # whether the CSV has the least and the most beside it
 
     def cell(self, row: EstimatorRow) -> Cell:
         """Returns a row's entry."""
         cell = super().cell(row)
-        return cell._replace(text=self.words(cell.text, self.values(row), len(row.runs)))
+        return cell._replace(text=self.words(cell.text, self.values(row), self.among(row)))
 
     @property
     def exported(self) -> list[Column]:
@@ -94,6 +100,20 @@ def tables(page: Page) -> list[tuple[Table, Table]]:
             )
         )
     return found
+
+
+def judgement(page: Page) -> str:
+    """Returns how the trainings were judged: on the way too where that was asked for, of all runs or of some."""
+    runs = [bool(run.judged) for contest in contests(page.results) for own in contest.runs.values() for run in own]
+    alike = "All are judged alike: the bound with inference converged"
+    beside = "each step's gradient beside a converged one at the same parameters"
+    if all(runs):
+        return f"{alike}, and {beside}."
+    if any(runs):
+        return f"{alike}, and, of those that were judged on the way, {beside}. For the others, set 'judge'."
+    return (
+        f"{alike}, after the last epoch. None was judged on the way, neither its bound nor its gradients: set 'judge'."
+    )
 
 
 def _stopped(contest: Contest, estimator: str, stopped: list[tuple[str, str]]) -> int:
@@ -192,9 +212,11 @@ ESTIMATORS: list[Column] = [
     _mean("processor time", "of all epochs, compilation apart, mean over seeds", "cpu_seconds", short, "s"),
     _over_seeds(
         "to nine tenths",
-        "processor time until nine tenths of what the best run at the same seed gained over the warm start, and how many runs got there",
+        "processor time until nine tenths of what the best run at the same seed gained over the warm start, and how many runs got there "
+        "of those that were judged on the way",
         lambda row: row.targets,
-        words=lambda mean, values, runs: f"{mean} ({values.size} of {runs})",
+        words=lambda mean, values, runs: f"{mean} ({values.size} of {runs})" if runs else NOTHING,
+        among=lambda row: row.judged,
         show=short,
         units="s",
         numeric=False,

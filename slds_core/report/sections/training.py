@@ -10,7 +10,7 @@ from markupsafe import Markup
 from slds_core.report.formats import plain, scientific, short
 from slds_core.report.load import settings
 from slds_core.report.page import Page, Section
-from slds_core.report.sections.contest import tables
+from slds_core.report.sections.contest import judgement, tables
 from slds_core.report.tables import Column, Table, text
 
 
@@ -53,7 +53,7 @@ def _rows(page: Page) -> Iterator[TrainingRow]:
                 model=name,
                 epochs=found.model.sizes["epoch"],
                 trained_by=str(chosen if isinstance(chosen, str) else chosen.get("plugin", "")),
-                bound=_last(found.model, "bound"),
+                bound=_bound(found.model),
                 effective_states=_last(found.model, "effective_states"),
                 held_out_error=_last(found.model, "held_out_error"),
                 interpolation_error=_last(found.model, "held_out_interpolation_error"),
@@ -67,6 +67,11 @@ def _rows(page: Page) -> Iterator[TrainingRow]:
             )
 
 
+def _bound(model: xr.Dataset) -> float | None:
+    """Returns the bound that compares, which a warm start has too; files from before it was recorded have the one before an update."""
+    return _last(model, "final_bound" if "training_final_bound" in model else "bound")
+
+
 def _last(model: xr.Dataset, name: str) -> float | None:
     values = np.atleast_1d(model[f"training_{name}"].values) if f"training_{name}" in model else np.zeros(0)
     return float(values[-1]) if values.size and np.isfinite(values[-1]) else None
@@ -74,16 +79,16 @@ def _last(model: xr.Dataset, name: str) -> float | None:
 
 COLUMNS: list[Column] = [
     text("model", "name in the configuration", lambda row: row.model),
+    text("audited", "gradient setting of the audit", lambda row: row.estimator),
     Column("epochs", "passes over the data before the audit", lambda row: row.epochs),
     text("trained by", "gradient estimator of its training", lambda row: row.trained_by),
-    Column("bound", "of the last epoch, before its update", lambda row: row.bound, short, "nat an entry"),
+    Column("bound", "after the last epoch, inference converged", lambda row: row.bound, short, "nat an entry"),
     Column("states used", "exponential of the entropy of the states' use", lambda row: row.effective_states, short),
     Column("imputation", "root mean square error on entries held out", lambda row: row.held_out_error, short, "sd"),
     Column("interpolation", "the same of linear interpolation", lambda row: row.interpolation_error, short, "sd"),
     Column("unsolved", "batches of training whose gradient its estimator did not solve", lambda row: row.unsolved),
     Column("rate λ", "leading eigenvalue of the sweep's Jacobian", lambda row: row.rate, lambda value: plain(value, 4)),
     Column("residual", "largest change in one more sweep, of the best setting", lambda row: row.residual, scientific),
-    text("audited", "gradient setting of the audit", lambda row: row.estimator),
     Column("error", "relative, against the first reference", lambda row: row.error, scientific),
     Column("products", "with the sweep's Jacobian", lambda row: row.products),
     Column("run", "median run time", lambda row: row.run_seconds, scientific, "s"),
@@ -103,6 +108,7 @@ def _render(page: Page) -> Markup | None:
         "training.html.j2",
         table=table,
         contests=tables(page),
+        judgement=judgement(page),
         pictures=page.trainings(),
         stopped=stopped,
     )
