@@ -180,6 +180,10 @@ def replaced(name, dimensions, values):
         ),
         (
             dataset(changed("initial_precision", ..., -9 * np.eye(LATENT))),
+            re.compile("initial_precision has the eigenvalue -9, expected none below zero"),
+        ),
+        (
+            dataset(changed("recognition_quadratic", ..., 9 * np.eye(LATENT))),
             re.compile(
                 r"total precision of .* is not positive definite: at time 0, latent 0 the pivot is -\d\.\d+, expected"
             ),
