@@ -191,11 +191,10 @@ def solve_fisher_cg(
         # What F maps to zero, the Fisher norm does not see: u + S F y, which is y and its residual, has none of it left.
         corrected = add(adjoint, add(found.solution, found.residual))
         left = system.residual(corrected)
-        worse = (norm(left) >= length) & (products > 0)  # a NaN is not worse: it must come out
-        best = where(worse, (adjoint, residual), (corrected, left))
+        best, gained = _better((adjoint, residual), (corrected, left), products)
         # of a residual that is all rounding, a negative curvature proves nothing
         positive = found.positive | (products > 0)
-        return *best, products + found.products + 1, norm(left) <= _GAIN * length, positive
+        return *best, products + found.products + 1, gained, positive
 
     yes = jnp.array(True)
     start = zeros_like(system.right_hand_side), system.right_hand_side, jnp.array(0), yes, yes
@@ -230,9 +229,8 @@ def _solve_bicgstab(
         found = where(all_finite(found), found, residual)
         corrected = add(adjoint, found)
         left = system.residual(corrected)
-        worse = (norm(left) >= length) & (products > 0)  # a NaN is not worse: it must come out
-        best = where(worse, (adjoint, residual), (corrected, left))
-        return *best, products + 2 * taken + 2, norm(left) <= _GAIN * length
+        best, gained = _better((adjoint, residual), (corrected, left), products)
+        return *best, products + 2 * taken + 2, gained
 
     start = zeros_like(system.right_hand_side), system.right_hand_side, jnp.array(0), jnp.array(True)
     adjoint, residual, products, _ = lax.while_loop(unfinished, correct, start)
@@ -243,6 +241,15 @@ def _solve_bicgstab(
 def _missed(residual: PyTree, target: Float[Array, ""], products: Int[Array, ""]) -> Bool[Array, ""]:
     """Returns whether a true residual asks for a run; grace is for one whose recursion met the target, not for none at all."""
     return norm(residual) > jnp.where(products > 0, GRACE, 1) * target
+
+
+def _better(
+    last: tuple[PyTree, PyTree], corrected: tuple[PyTree, PyTree], products: Int[Array, ""]
+) -> tuple[tuple[PyTree, PyTree], Bool[Array, ""]]:
+    """Returns the better of two adjoints, each with its true residual, and whether the second gained enough for another run."""
+    before, after = norm(last[1]), norm(corrected[1])
+    worse = (after >= before) & (products > 0)  # a NaN is not worse: it must come out
+    return where(worse, last, corrected), after <= _GAIN * before
 
 
 def _lineax(system: AdjointSystem, right_hand_side: PyTree, solver: lx.BiCGStab | lx.GMRES) -> tuple[PyTree, Array]:

@@ -18,6 +18,8 @@ _LEAST = 3  # settings for a curve
 
 @dataclass(frozen=True)
 class Point:
+    """One setting of a series."""
+
     setting: str
     sweeps: int
     value: float
@@ -36,6 +38,7 @@ class Series:
 
     @property
     def finite(self) -> list[Point]:
+        """Those that can be drawn."""
         return [p for p in self.points if np.isfinite(p.value)]
 
 
@@ -51,6 +54,7 @@ class Curve:
 
 
 def not_finite(study: Study, plugin: str) -> list[tuple[str, Point]]:
+    """Returns the settings of a plugin's series whose error is unknown or infinite, each with its model."""
     return [(s.model, p) for s in series_of(study, plugin, error_of) for p in s.points if not np.isfinite(p.value)]
 
 
@@ -142,11 +146,13 @@ def _parameters(found: ModelResults, setting: str) -> dict[str, Any]:
 
 
 def rate_at(found: ModelResults, setting: str) -> float:
+    """Returns λ where a setting differentiates; NaN where it is unknown."""
     residual: xr.Dataset | None = found.residual.get(_at(found, setting))
     known = residual is not None and "eigenvalue" in residual and residual["eigenvalue"].size
     return float(residual["eigenvalue"][0]) if known and residual is not None else np.nan
 
 
 def mebibytes_of(found: ModelResults, setting: str) -> float:
+    """Returns a setting's temporary memory (MiB); NaN where it is unknown."""
     size = float(found.gradient[setting]["temporary_bytes"]) if "temporary_bytes" in found.gradient[setting] else -1
     return size / 2**20 if size >= 0 else np.nan
