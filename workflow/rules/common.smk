@@ -8,7 +8,7 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
-from slds_core.study import registry, worker_folder
+from slds_core.study import looks, registry, worker_folder
 from slds_core.study.assignments import as_text
 from slds_core.study.compiler import xla_flags
 from slds_core.study.configuration import read_files
