@@ -46,6 +46,12 @@ def test_answers_without_jax(arguments):
     assert done.returncode == 0, done.stderr
 
 
+def test_the_help_waits_for_no_checked_parameters():
+    code = "import sys; from slds_core.cli import app; app(['--help'], standalone_mode=False); assert 'pydantic' not in sys.modules"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=False)
+    assert done.returncode == 0, done.stderr
+
+
 def test_plugins_show_tells_types_bounds_and_defaults():
     text = slds("plugins", "show", "fisher_cg")
     assert (

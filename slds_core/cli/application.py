@@ -13,7 +13,6 @@ from typer.core import TyperGroup
 
 from slds_core import __version__
 from slds_core.cli.usage import usage_written
-from slds_core.plugins import Declined
 from slds_core.study.errors import StudyError
 
 STUDIES = "Studies"
@@ -92,14 +91,12 @@ def execute(arguments: list[str]) -> int:
         return ended.code if isinstance(ended.code, int) else 0
     except KeyboardInterrupt:
         return 130
-    except (StudyError, Declined, ValueError, TypeError, OSError) as error:  # OSError: a disk, a terminal, a file
-        if debug:
-            raise
-        print(f"slds {command}: {error}", file=sys.stderr)
-        return 1
     except Exception as error:
         if debug:
             raise
+        if isinstance(error, _actionable()):
+            print(f"slds {command}: {error}", file=sys.stderr)
+            return 1
         print(
             f"slds {command}: unexpected {type(error).__name__}: {error}\n"
             "This is a defect of slds or of a plugin; 'slds --debug' with the same command shows where.",
@@ -107,6 +104,13 @@ def execute(arguments: list[str]) -> int:
         )
         return 3
     return 0
+
+
+def _actionable() -> tuple[type[Exception], ...]:
+    """Returns the errors that the user can act on."""
+    from slds_core.plugins import Declined  # not above: pydantic takes as long as all else that the help needs
+
+    return (StudyError, Declined, ValueError, TypeError, OSError)  # OSError: a disk, a terminal, a file
 
 
 @cache  # making them of the functions' signatures takes as long as starting a job's arithmetic
