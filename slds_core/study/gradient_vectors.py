@@ -30,15 +30,24 @@ def flat(arrays: Vectors) -> Vectors:
     return vectors | {ALL: np.concatenate(list(vectors.values()))}
 
 
-def comparable(reference: xr.Dataset, estimates: dict[str, Vectors]) -> tuple[dict[str, Vectors], Vectors]:
-    """Returns every estimate and the reference as vectors: whole gradients, or what both are along the reference's directions.
+def comparable(
+    references: dict[str, xr.Dataset], estimates: dict[str, Vectors]
+) -> list[tuple[dict[str, Vectors], Vectors]]:
+    """Returns, for each reference, every estimate and the reference as vectors, in whole or along the reference's directions.
 
     Args:
-        reference: a gradient, or derivatives along random directions, which its seed tells.
+        references: gradients that are among the estimates, or derivatives along random directions, which their seed tells.
         estimates: arrays of whole gradients, at least one, all of the same groups.
     """
-    if not directional(reference):
-        return {name: flat(arrays) for name, arrays in estimates.items()}, flat(arrays_of(reference))
+    # once for all references: copies for each may take gigabytes
+    whole = {name: flat(arrays) for name, arrays in estimates.items()}
+    return [
+        _along_directions(reference, estimates) if directional(reference) else (whole, whole[name])
+        for name, reference in references.items()
+    ]
+
+
+def _along_directions(reference: xr.Dataset, estimates: dict[str, Vectors]) -> tuple[dict[str, Vectors], Vectors]:
     first = next(iter(estimates.values()))
     seed = json.loads(reference.attrs["settings"])["parameters"].get("seed", 0)
     shapes = [array.shape for array in first.values()]

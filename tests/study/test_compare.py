@@ -1,6 +1,7 @@
 """What gradients are judged by."""
 
 import json
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -8,8 +9,9 @@ import xarray as xr
 
 from slds_core.study import store
 from slds_core.study.contents import made_from
+from slds_core.study.gradient_vectors import ALL, arrays_of
 from slds_core.study.stages.build_model import build_model
-from slds_core.study.stages.compare import _evidence, compare
+from slds_core.study.stages.compare import _evidence, _measures, compare
 from slds_core.study.stages.gradient import gradient
 from slds_core.study.verdicts import Evidence, verdict
 
@@ -118,6 +120,23 @@ def test_witnesses_that_disagree(folder):
     # what nobody called a witness disputes nothing
     assert judged(folder, ["right", "wrong", "many"], [])[0] == {"right": "witness", "wrong": "wrong", "many": "exact"}
     assert judged(folder, ["right", "rough", "many"], ["right", "rough"])[0]["right"] == "witness"
+
+
+def test_many_references_take_no_memory_of_their_own():
+    gradients = {
+        f"g{number}": xr.Dataset({"gradient_a": ("entry", np.random.default_rng(number).normal(size=50_000))})
+        for number in range(20)
+    }
+    estimates = {name: arrays_of(dataset) for name, dataset in gradients.items()}
+    tracemalloc.start()
+    measures = _measures(gradients, estimates)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    all_of_them = sum(dataset.nbytes for dataset in gradients.values())
+    assert peak < 2 * all_of_them  # 20 times, where each reference has copies of its own
+    one, other = gradients["g3"]["gradient_a"].values, gradients["g7"]["gradient_a"].values
+    found = float(measures["relative_l2"].sel(estimator="g3", reference="g7", group=ALL))
+    assert found == pytest.approx(np.sqrt(np.sum((one - other) ** 2) / np.sum(other**2)), rel=1e-12)
 
 
 def test_certificates_are_relative_to_the_witness():

@@ -79,7 +79,7 @@ def _estimates(datasets: dict[str, xr.Dataset]) -> dict[str, Vectors]:
 def _measures(references: dict[str, xr.Dataset], estimates: dict[str, Vectors]) -> xr.Dataset:
     """Returns every metric of each estimate beside each reference, by group and in total, and how exact the references are."""
     groups = [*next(iter(estimates.values())), ALL]
-    pairs = [comparable(reference, estimates) for reference in references.values()]
+    pairs = comparable(references, estimates)
     measures = {}
     for name, (metric, long_name) in METRICS.items():
         table = [[[metric(own[a][group], truth[group]) for group in groups] for own, truth in pairs] for a in estimates]
