@@ -21,7 +21,7 @@ def directional(dataset: xr.Dataset) -> bool:
 def arrays_of(dataset: xr.Dataset) -> Vectors:
     """Returns each parameter group's gradient."""
     names = [str(name) for name in dataset.data_vars if str(name).startswith(_PREFIX)]
-    return {name.removeprefix(_PREFIX): dataset[name].values.astype(np.float64) for name in names}
+    return {name.removeprefix(_PREFIX): dataset[name].values.astype(np.float64, copy=False) for name in names}
 
 
 def flat(arrays: Vectors) -> Vectors:
