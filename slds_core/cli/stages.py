@@ -102,7 +102,8 @@ def compare(
     gradients: list[Path],
     output: Output,
     reference: Annotated[
-        list[str], typer.Option(help="A setting to compare with; may be repeated. All if left out.")
+        list[str],
+        typer.Option(help="A setting to compare with; may be repeated. All but finite differences if left out."),
     ] = [],
 ) -> None:
     """Compare gradients: gradient/*.nc → comparison.nc."""

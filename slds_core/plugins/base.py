@@ -24,6 +24,9 @@ class Plugin(BaseModel, ABC):
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, validate_default=True)
 
+    name: ClassVar[str] = ""
+    """What a plugin in a file is called, if not by the name of its class."""
+
     traced: ClassVar[tuple[str, ...]] = ()
     """Names of parameters that may be traced arrays when the plugin computes: settings that differ in these alone share one
     compiled program. None by default; none that sets a shape, a number of steps that is differentiated, or a Python branch."""

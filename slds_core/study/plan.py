@@ -39,7 +39,7 @@ def describe(study: Configuration) -> str:
     ]
     if rows:
         blocks.append(_table("Gradients", rows))
-        blocks.append(f"References: {', '.join(study.references) or 'each gradient in turn'}")
+        blocks.append(f"References: {', '.join(study.references) or 'each gradient in turn, but finite differences'}")
     blocks.append(
         f"Memory is an estimate for the largest model{_left_out(study)}, of the mathematics alone: "
         "each job's Python and JAX take some 400 MiB."

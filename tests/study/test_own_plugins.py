@@ -4,6 +4,7 @@ import pytest
 
 from slds_core.cli import execute
 from slds_core.study.stages.build_model import build_model
+from slds_core.study.stages.infer import infer
 
 TINY = {"plugin": "random_slds", "parameters": {"time": 4, "latent": 2, "states": 3}}
 OWN = '''
@@ -90,6 +91,11 @@ class Stop(InferencePlugin):
         return eqx.tree_at(lambda f: f.state, found, state[self.how])
 
 
+class Unfinished(SLDS):
+    def response(self, *arguments):
+        raise KeyError("half done")
+
+
 class Made(ModelPlugin):
     """Wrong in a way of one's choice."""
     how: str
@@ -106,12 +112,12 @@ class Made(ModelPlugin):
             "axes": BuiltModel(SLDS(), parameters, start[0]),
             "states": BuiltModel(SLDS(), parameters, start[:, :-1]),
             "fewer": BuiltModel(SLDS(), parameters.dynamics, start),
-        }.get(self.how, BuiltModel(SLDS(), parameters, start))
+        }.get(self.how, BuiltModel(Unfinished() if self.how == "response" else SLDS(), parameters, start))
 
     def problem(self):
         if self.how == "rebuilt":
             raise KeyError("no such thing")
-        return None if self.how == "later" else SLDS()
+        return {"later": None, "response": Unfinished()}.get(self.how, SLDS())
 '''
 
 
@@ -230,6 +236,15 @@ def test_a_model_that_cannot_be_rebuilt(folder, capsys, how, what):
     build_model(how, {"plugin": f"{folder}/own.py:made", "parameters": {"how": how}}, "float64", model)
     said = told(capsys, "infer", "--plugin", "newton_cg", "--model", model, "--output", folder / "never.nc")
     assert said.startswith(f"slds infer: plugin '{folder}/own.py:made' failed: {what}")
+
+
+def test_a_model_that_fails_where_its_fixed_point_is_judged(folder, capsys):
+    model, inference = folder / "unfinished.nc", folder / "three.nc"
+    build_model("unfinished", {"plugin": f"{folder}/own.py:made", "parameters": {"how": "response"}}, "float64", model)
+    infer(model, "three", {"plugin": "coordinate_ascent", "parameters": {"max_sweeps": 3}}, inference)
+    said = told(capsys, "residual", "--model", model, "--inference", inference, "--output", folder / "never.nc")
+    assert said.startswith(f"slds residual: plugin '{folder}/own.py:made' failed: KeyError: 'half done' (own.py, line ")
+    assert not (folder / "never.nc").exists()
 
 
 def test_an_objective_with_a_list_among_its_parameters(folder):

@@ -32,9 +32,10 @@ def test_names_are_those_of_the_classes(tmp_path, cls, name):
     assert list(plugins_in(write(tmp_path / "own.py", cls), "objectives")) == [name]
 
 
-def test_a_name_of_its_own_choice(tmp_path):
+@pytest.mark.parametrize("declared", ["name = ", "name: ClassVar[str] = "])
+def test_a_name_of_its_own_choice(tmp_path, declared):
     path = write(tmp_path / "own.py")
-    path.write_text(path.read_text().replace('    """One."""', '    """One."""\n    name: ClassVar[str] = "mass"'))
+    path.write_text(path.read_text().replace('    """One."""', f'    """One."""\n    {declared}"mass"'))
     path.write_text("from typing import ClassVar\n" + path.read_text())
     assert list(plugins_in(path, "objectives")) == ["mass"]
 

@@ -1,6 +1,7 @@
 """What all stages need: a model from its file, arrays in the study's precision, attributes of a result."""
 
 import json
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -33,6 +34,11 @@ class StoredModel(NamedTuple):
     parameters: Any
     start: Any
     contents: str  # their hash
+    plugin: str  # that built it, as the configuration names it
+
+    def failures(self) -> AbstractContextManager[None]:
+        """Tells what the model's own methods raise as failures of its plugin."""
+        return failures_of(self.plugin, type(self.problem))
 
 
 def read_model(path: Path) -> StoredModel:
@@ -51,9 +57,8 @@ def read_model(path: Path) -> StoredModel:
         require_problem("problem", problem)
         parameters = from_dataset(dataset, problem.parameter_fields())
         start = from_dataset(dataset, problem.state_fields(), START)
-    return StoredModel(
-        dataset.attrs["model"], precision, problem, parameters, start, dataset.attrs.get("contents_hash", "")
-    )
+    contents = dataset.attrs.get("contents_hash", "")
+    return StoredModel(dataset.attrs["model"], precision, problem, parameters, start, contents, settings["plugin"])
 
 
 def require_problem(what: str, problem: Any) -> None:

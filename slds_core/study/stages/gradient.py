@@ -108,8 +108,10 @@ def _estimated(
         else:
             variables, status, message, summary = _full(found, fields)
     if isinstance(found, Gradient):
-        variables |= _certificate(stored, function, state, found)
-        variables |= _prediction(plugin, stored, state, variables)
+        with stored.failures():
+            variables |= _certificate(stored, function, state, found)
+        with failures_of(reference, type(plugin)):
+            variables |= _prediction(plugin, stored, state, variables)
         variables |= _sequence_variables(stored.problem, separate)
     dataset = xr.Dataset(
         {"value": store.variable((), found.value, "objective")} | variables | cost_variables(cost),
@@ -156,7 +158,7 @@ def _estimate(
 def _full(found: Gradient, fields: Any) -> tuple[dict[str, xr.Variable], str, str, str]:
     info = found.info
     variables = to_variables(found.gradient, fields, PREFIX) | {
-        "products": store.variable((), info.products, "products with the sweep's Jacobian, checks included"),
+        "products": store.variable((), np.int64(info.products), "products with the sweep's Jacobian, checks included"),
         "residual": store.variable((), info.residual, "true relative residual of the adjoint system"),
         "forward_residual": store.variable((), info.forward_residual, "largest change of the state in one more sweep"),
     }
@@ -176,7 +178,7 @@ def _directional(found: DirectionalDerivatives, groups: list[str]) -> tuple[dict
             dimensions, found.derivative, "derivative along seeded unit directions"
         ),
         "directional_error": store.variable(dimensions, found.error, "estimate of its error"),
-        "products": store.variable((), found.evaluations, "evaluations of the converged map"),
+        "products": store.variable((), np.int64(found.evaluations), "evaluations of the converged map"),
         "forward_residual": store.variable((), found.forward_residual, "largest change in the last sweep of any"),
     }
     return variables, status, message, f"{int(found.evaluations)} evaluations"

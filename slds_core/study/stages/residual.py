@@ -45,8 +45,9 @@ def residual(model: Path, inference: Path, name: str, output: Path) -> str:
     except Declined as reason:
         store.write(declined(reason), output, "residual", origin)
         return f"skipped: {reason}"
-    program, _ = compiled(Bound(_measure, (problem,)), parameters, state)
-    measured, by_sequence, defect, spectrum = program(parameters, state)
+    with stored.failures():
+        program, _ = compiled(Bound(_measure, (problem,)), parameters, state)
+        measured, by_sequence, defect, spectrum = program(parameters, state)
     variables = {
         "residual_mean": store.variable((), measured.mean, "mean absolute change of the state in one more sweep"),
         "residual_max": store.variable((), measured.maximum, "largest absolute change of the state in one more sweep"),
