@@ -26,9 +26,15 @@ def bouncing_dot(
         seed: of starts, directions and noise; each sequence has a generator of its own.
         standardise: as for ``series``.
 
+    Raises:
+        ValueError: there is no sequence, step or pixel.
+
     References:
         Johnson et al. (2016), "Composing graphical models with neural networks", §6.
     """
+    for name, value in (("sequences", sequences), ("time", time), ("pixels", pixels)):
+        if value < 1:
+            raise ValueError(f"{name}: expected at least 1, found {value}")
     grid = np.linspace(-1, 1, pixels)
     images, positions = [], []
     for number in range(sequences):

@@ -62,6 +62,14 @@ class Series:
             raise ValueError(f"expected at least one sequence, step and channel, found lengths {self.lengths}")
         if np.any(self.values[~self.observed] != 0):
             raise ValueError("values: expected zero where nothing is observed")
+        if not np.all(np.isfinite(self.values)):
+            raise ValueError("values: expected finite numbers; what is missing is zero, and not observed")
+        padding = np.arange(shape[1]) >= np.array(self.lengths)[:, None]
+        if np.any(self.observed[padding]):
+            raise ValueError(f"observed: expected false after the end of each sequence, with lengths {self.lengths}")
+        for name, found in (("names", self.names), ("labels", self.labels)):
+            if found and len(found) != shape[0]:
+                raise ValueError(f"{name}: expected one for each of {shape[0]} sequences, found {len(found)}")
         for own in self.intervals:
             if not (0 <= own.sequence < shape[0] and 0 <= own.start < own.stop <= self.lengths[own.sequence]):
                 raise ValueError(f"intervals: expected steps of a sequence, found {own} with lengths {self.lengths}")
@@ -75,7 +83,7 @@ class Series:
 
     def select(self, sequences: Sequence[int]) -> "Series":
         """Returns some of the sequences, in the order given, padded to the longest of them."""
-        chosen = list(sequences)
+        chosen = [range(len(self.lengths))[number] for number in sequences]  # negative ones count from the end
         lengths = tuple(self.lengths[i] for i in chosen)
         longest = max(lengths, default=0)
         return replace(

@@ -69,7 +69,12 @@ def synthetic_slds(
         missing: share of the entries that are dropped at random.
         seed: each sequence has a generator of its own, so that it is the same whatever the others are.
         standardise: as for ``series``.
+
+    Raises:
+        ValueError: there is no sequence, or one without steps.
     """
+    if not lengths or min(lengths) < 1:
+        raise ValueError(f"lengths: expected at least one sequence, of at least one step each, found {list(lengths)}")
     system = synthetic_system(latent=latent, states=states, channels=channels, stickiness=stickiness, seed=seed)
     paths = np.zeros((len(lengths), max(lengths), latent))
     observations, state = [], np.full((len(lengths), max(max(lengths) - 1, 0)), -1)

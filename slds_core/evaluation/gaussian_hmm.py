@@ -88,10 +88,16 @@ def fit_hmm(
         seed, restarts: of the clusterings.
         iterations: most of expectation-maximisation, from each; it ends where the density stands still.
 
+    Raises:
+        ValueError: there is no state, or no clustering to begin at.
+
     References:
         Bishop (2006), "Pattern Recognition and Machine Learning", §13.2.1; for missing entries Ghahramani and Jordan (1994),
         "Supervised learning from incomplete data via an EM approach", §3.
     """
+    for name, value in (("states", states), ("restarts", restarts)):
+        if value < 1:
+            raise ValueError(f"{name}: expected at least 1, found {value}")
     chosen = HMMPrior() if prior is None else prior
     spread = _variances(batch)
 

@@ -54,15 +54,20 @@ def split(
         seed: of that draw.
 
     Raises:
-        ValueError: there are not so many sequences or steps. The message names the key.
+        ValueError: there are not so many sequences or steps, the share is none, or nothing is left to learn of a channel. The message
+            names the key, or the channel.
     """
     count = len(series.lengths)
-    if sequences >= count:
-        raise ValueError(f"held_out_sequences: expected less than the data's {count}, found {sequences}")
+    if not 0 <= sequences < count:
+        raise ValueError(f"held_out_sequences: expected at least 0 and less than the data's {count}, found {sequences}")
+    if not 0 <= share <= 1:
+        raise ValueError(f"held_out: expected a share from 0 to 1, found {share}")
     judged = series.select(range(count - sequences, count)) if sequences else series
     shortest = min(judged.lengths)
-    if horizon >= shortest:
-        raise ValueError(f"horizon: expected less than {shortest}, the steps of the shortest sequence, found {horizon}")
+    if not 0 <= horizon < shortest:
+        raise ValueError(
+            f"horizon: expected at least 0 and less than {shortest}, the steps of the shortest sequence, found {horizon}"
+        )
     hidden = hold_out(judged.observed, share, seed)
     if masked is not None:
         start, stop = masked

@@ -119,7 +119,9 @@ def as_swept(problem: FixedPoint, parameters: PyTree, state: PyTree) -> PyTree:
 
 
 def require_enabled_precision(parameters: PyTree, state: PyTree) -> None:
-    """Refuses arrays of double precision while JAX is set to single precision, where some operations would fail and others round.
+    """Refuses JAX's arrays of double precision while it is set to single precision, where some operations would fail and others round.
+
+    NumPy's are rounded, as everywhere in JAX.
 
     Raises:
         ValueError: says what to do.

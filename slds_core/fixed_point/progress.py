@@ -105,9 +105,7 @@ def record(
     sweeps = progress.sweeps + cost
     values = {"elbo": problem.elbo(posterior), **problem.monitors(posterior)}
     before = {name: series[here - 1] for name, series in progress.trace.monitors.items()}  # at the first still NaN
-    moved = (
-        step.maximum if criterion == RESIDUAL else jnp.abs((values[criterion] - before[criterion]) / before[criterion])
-    )
+    moved = step.maximum if criterion == RESIDUAL else _relative_change(values[criterion], before[criterion])
 
     better = step.maximum < progress.smallest
     best_at = jnp.where(better, here, progress.best_at)
@@ -127,6 +125,11 @@ def record(
     trace = jax.tree.map(lambda series, value: series.at[here].set(value), progress.trace, entry)
     smallest = jnp.where(better, step.maximum, progress.smallest)
     return Progress(status, here + 1, sweeps, smallest, best_at, trace)
+
+
+def _relative_change(value: Float[Array, ""], before: Float[Array, ""]) -> Float[Array, ""]:
+    change = value - before
+    return jnp.where(change == 0, 0, jnp.abs(change / before))  # zero that stays zero as well
 
 
 def keeps_bound(problem: FixedPoint, posterior: PyTree, bound: Float[Array, ""]) -> Bool[Array, ""]:

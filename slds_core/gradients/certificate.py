@@ -53,7 +53,8 @@ def certify(
         unknown = jnp.full((), jnp.nan, value.dtype)
         return Certificate(unknown, unknown, unknown, unknown, unknown)
     if size(state) == 0:  # nothing to solve for
-        nothing = jnp.zeros((), value.dtype)
+        found = linearise(problem, objective, parameters, state)
+        nothing = jnp.where(all_finite((found.value, found.explicit)), 0, jnp.nan).astype(value.dtype)
         return Certificate(nothing, nothing, nothing, nothing, nothing)
 
     system = linearise(problem, objective, parameters, state)

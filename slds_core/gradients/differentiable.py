@@ -46,7 +46,7 @@ def implicit_state(
         problem: a mean-field model.
         parameters: what to differentiate with respect to.
         state: a fixed point; held fixed by any other derivative.
-        tolerance: relative residual of the adjoint system at which it counts as solved.
+        tolerance: relative residual of the adjoint system at which to stop; up to ten times as much counts as solved.
         max_products: most products with the sweep's Jacobian.
         forward_tolerance: largest change of the state in one more sweep at which it counts as a fixed point; no less than
             rounding can resolve.

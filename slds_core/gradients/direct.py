@@ -27,7 +27,7 @@ def direct(
 
     Args:
         problem, objective, parameters, state, forward_tolerance, certified: as for ``implicit_gradient``.
-        tolerance: relative residual that counts as solved.
+        tolerance: up to ten times this relative residual counts as solved.
         max_unknowns: largest system to build; its memory is the square of it.
 
     Raises:

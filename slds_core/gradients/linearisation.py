@@ -71,7 +71,7 @@ def linearise(problem: FixedPoint, objective: Objective, parameters: PyTree, sta
         return objective(parameters, posterior), problem.state(posterior)
 
     (value, image), pull_back = jax.vjp(joint, parameters, state)
-    _require_scalar(value)
+    value = _scalar(value)
     explicit, right_hand_side = pull_back((jnp.ones_like(value), zeros_like(image)))
 
     def pull(adjoint, weight=0.0):
@@ -81,9 +81,11 @@ def linearise(problem: FixedPoint, objective: Objective, parameters: PyTree, sta
     return AdjointSystem(value, image, right_hand_side, explicit, pull, None, None)
 
 
-def _require_scalar(value: Array) -> None:
-    if value.shape or not jnp.issubdtype(value.dtype, jnp.floating):
-        raise TypeError(f"objective: expected a scalar in floating point, found shape {value.shape} in {value.dtype}")
+def _scalar(value: Any) -> Float[Array, ""]:
+    shape, dtype = jnp.shape(value), jnp.result_type(value)
+    if shape or not jnp.issubdtype(dtype, jnp.floating):
+        raise TypeError(f"objective: expected a scalar in floating point, found shape {shape} in {dtype}")
+    return jnp.asarray(value)
 
 
 def _linearise_mean_field(problem: MeanField, objective: Objective, parameters: PyTree, state: PyTree) -> AdjointSystem:
@@ -96,7 +98,7 @@ def _linearise_mean_field(problem: MeanField, objective: Objective, parameters: 
         return objective(parameters, posterior), problem.second_state(second.statistics), message
 
     (value, image, message), pull_back = jax.vjp(joint, parameters, state, zeros_like(state))
-    _require_scalar(value)
+    value = _scalar(value)
     silence = zeros_like(message)
     explicit, right_hand_side, _ = pull_back((jnp.ones_like(value), zeros_like(image), silence))
 

@@ -49,4 +49,4 @@ class Gradient(eqx.Module):
     value: Float[Array, ""]
     gradient: PyTree[Float[Array, "..."]]  # in the structure of the parameters
     info: AdjointInfo
-    adjoint: PyTree = None  # w, in the structure of the state; None where no adjoint system is solved
+    adjoint: PyTree = None  # w, in the structure of the state; None where none is solved, or one on both blocks

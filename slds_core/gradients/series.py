@@ -2,6 +2,7 @@
 
 import jax.numpy as jnp
 from jax import lax
+from jax.core import Tracer
 from jaxtyping import Array, Float, Int, PyTree
 
 from slds_core.fixed_point.interface import FixedPoint
@@ -100,12 +101,14 @@ def richardson(
         damping: step length in (0, 1]; 1 is the plain Neumann series.
 
     Raises:
-        ValueError: ``max_products`` is below 1.
+        ValueError: ``max_products`` is below 1, or ``damping`` not in (0, 1].
 
     References:
         Saad (2003), "Iterative methods for sparse linear systems", §4.2.1.
     """
     require_count("max_products", max_products, 1)
+    if not isinstance(damping, Tracer) and not 0 < damping <= 1:
+        raise ValueError(f"damping: expected a number above 0, at most 1, found {damping}")
 
     def solve(system: AdjointSystem) -> Solution:
         scale = norm(system.right_hand_side)

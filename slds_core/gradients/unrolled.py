@@ -9,7 +9,7 @@ from jax.core import Tracer
 from jaxtyping import Array, Bool, Float, Int, PyTree
 
 from slds_core.fixed_point.interface import FixedPoint, as_swept
-from slds_core.fixed_point.limits import require_count
+from slds_core.fixed_point.limits import require_count, require_size, require_tolerance
 from slds_core.gradients.result import AdjointInfo, Gradient, GradientStatus, Objective
 from slds_core.trees import add, all_finite, norm, subtract, zeros_like
 
@@ -67,7 +67,7 @@ def unrolled_converged(
 
     Args:
         problem, objective, parameters, state: as for ``unrolled``.
-        sweeps: how many to begin with, at least 1.
+        sweeps: how many to begin with, at least 1; a traced number below counts as 1, one above ``max_sweeps`` as that.
         max_sweeps: most to differentiate; the doubling ends there.
         tolerance: Euclidean norm of the gradient's change from half the sweeps, relative to the gradient's, at which to stop;
             no less than rounding can resolve.
@@ -77,16 +77,21 @@ def unrolled_converged(
         are the sweeps that all doublings differentiated.
 
     Raises:
-        ValueError: ``sweeps`` is below 1, or ``max_sweeps`` leaves no doubling.
+        ValueError: ``sweeps`` is below 1, ``max_sweeps`` leaves no doubling, or the tolerance is negative or NaN.
 
     References:
         Scieur, Gidel, Bertrand and Pedregosa (2022), "The curse of unrolling", on how late its derivative converges.
     """
     require_count("sweeps", sweeps, 1)
+    require_size("max_sweeps", max_sweeps, 1)
+    require_tolerance("tolerance", tolerance)
     if not isinstance(sweeps, Tracer) and max_sweeps < 2 * sweeps:
         raise ValueError(f"max_sweeps: expected at least 2 · sweeps = {2 * sweeps}, found {max_sweeps}")
 
     state = as_swept(problem, parameters, state)
+    sweeps = jnp.clip(
+        sweeps, 1, max_sweeps
+    )  # a traced number cannot be refused, and none doubled would be none for ever
     _, states = lax.scan(lambda state, _: (problem.sweep(parameters, state), state), state, None, length=max_sweeps)
 
     def unfinished(last: _Doubling) -> Bool[Array, ""]:

@@ -13,7 +13,7 @@ from jaxtyping import Array, Float
 
 from slds_core.expfam.mniw import MatrixNormalInverseWishart
 from slds_core.expfam.niw import NormalInverseWishart
-from slds_core.fixed_point.limits import require_at_least
+from slds_core.fixed_point.limits import require_count
 from slds_core.models.slds.potentials import RecognitionPotentials, SLDSPotentials, expected_potentials
 
 
@@ -24,14 +24,16 @@ class Recipe:
     latent: int
     states: int
     observation_precision: float = 1.0
-    stickiness: float = 0.5  # probability of staying in a state
+    stickiness: float = 0.5  # probability that a step's state is not drawn anew, from all of them
     spread: float = 0.2  # standard deviation of the states' [A_k b_k] around the common [0.9 I, 0]; the less, the harder to tell apart
     missing_start: int = 0  # a block of steps without observation
     missing_length: int = 0
 
     def __post_init__(self) -> None:
-        for name, least in (("latent", 1), ("states", 1), ("missing_start", 0), ("missing_length", 0), ("spread", 0)):
-            require_at_least(name, getattr(self, name), least)
+        for name, least in (("latent", 1), ("states", 1), ("missing_start", 0), ("missing_length", 0)):
+            require_count(name, getattr(self, name), least)
+        if not 0 <= self.spread < math.inf:
+            raise ValueError(f"spread: expected a number of at least 0, found {self.spread}")
         if not 0 < self.observation_precision < math.inf:
             raise ValueError(f"observation_precision: expected a number above 0, found {self.observation_precision}")
         if not 0 <= self.stickiness <= 1:
@@ -51,7 +53,7 @@ def random_slds(*, time: int, seed: int = 0, **recipe: Any) -> tuple[SLDSPotenti
     Raises:
         ValueError: names the argument that is out of bounds, and the value found.
     """
-    require_at_least("time", time, 1)
+    require_count("time", time, 1)
     chosen = Recipe(**recipe)
     generator = np.random.default_rng(seed)
     coefficients = _coefficients(chosen, generator)
@@ -75,7 +77,7 @@ def random_sequences(
     Raises:
         ValueError: names the argument that is out of bounds, and the value found.
     """
-    require_at_least("lengths", min(lengths, default=0), 1)
+    require_count("lengths", min(lengths, default=0), 1)
     chosen = Recipe(**recipe)
     coefficients = _coefficients(chosen, np.random.default_rng(seed))
     drawn = [

@@ -40,7 +40,9 @@ class RandomSLDS(ModelPlugin):
     latent: int = Field(5, ge=1, description="latent dimension")
     states: int = Field(4, ge=1, description="discrete states")
     observation_precision: float = Field(1.0, gt=0, description="precision of the recognition potentials")
-    stickiness: float = Field(0.5, ge=0, lt=1, description="probability of staying in a state")
+    stickiness: float = Field(
+        0.5, ge=0, lt=1, description="probability that a step's state is not drawn anew, from all of them"
+    )
     spread: float = Field(0.2, gt=0, description="standard deviation of the states' dynamics around common ones")
     missing_start: int = Field(0, ge=0, description="first step without observation", json_schema_extra=_STEPS)
     missing_length: int = Field(0, ge=0, description="steps without observation", json_schema_extra=_STEPS)

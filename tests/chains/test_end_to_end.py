@@ -230,6 +230,14 @@ def test_lengths_in_an_array(kind):
     np.testing.assert_array_equal(found[0].log_partition, found[1].log_partition)
 
 
+@pytest.mark.parametrize("shape", [(3, 0), ()])
+def test_no_states(shape):
+    chains = 2, *shape[1:]
+    nothing = HMMPotentials(jnp.zeros(chains, DTYPE), jnp.zeros((*chains, *shape[1:]), DTYPE), jnp.zeros(shape, DTYPE))
+    with pytest.raises(ValueError, match="unary: expected shape"):
+        hmm.smooth_sequences(nothing, (1, 2))
+
+
 def test_hidden_markov_models_of_no_steps():
     empty = HMMPotentials(jnp.zeros((2, 3), DTYPE), jnp.zeros((2, 3, 3), DTYPE), jnp.zeros((0, 3), DTYPE))
     found = hmm.smooth_sequences(empty, (0, 0))

@@ -141,6 +141,8 @@ def test_a_share_at_the_very_end_is_a_possible_state(backend):
 def test_no_steps_and_wrong_arguments():
     nothing = discrete_chain(0, 3)
     assert hmm.sample(KEY, nothing, draws=2).shape == (2, 0)
+    with pytest.raises(ValueError, match="nowhere"):
+        hmm.sample(KEY, nothing, draws=2, backend="nowhere")
     for draw, potentials in ((gaussian.sample, gaussian_chain(3, 2)), (hmm.sample, discrete_chain(3, 2))):
         with pytest.raises(ValueError, match="draws: expected at least 1, found 0"):
             draw(KEY, potentials, draws=0)

@@ -1,9 +1,11 @@
 """The container of time series: nothing hidden can be read, and standardisation comes undone."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from slds_core.data import Series, series
+from slds_core.data import Interval, Series, series
 
 
 def ragged(seed=0):
@@ -79,6 +81,29 @@ def test_select():
 def test_refused(sequences, complaint):
     with pytest.raises(ValueError, match=complaint):
         series(sequences, ["a"])
+
+
+def test_sequences_counted_from_the_end_keep_their_intervals():
+    found = series(ragged(), ["a", "b"], names=["first", "second"])
+    found = replace(found, intervals=(Interval(1, 0, 1, "here"),)).select([-1])
+    assert (found.names, found.intervals) == (("second",), (Interval(0, 0, 1, "here"),))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "complaint"),
+    [
+        ({"observed": np.ones((2, 7, 2), bool)}, "observed: expected false after the end of each sequence"),
+        (
+            {"values": np.full((2, 7, 2), np.nan), "observed": np.ones((2, 7, 2), bool)},
+            "values: expected finite numbers",
+        ),
+        ({"names": ("one",)}, "names: expected one for each of 2 sequences, found 1"),
+        ({"labels": (("a",),) * 3}, "labels: expected one for each of 2 sequences, found 3"),
+    ],
+)
+def test_what_contradicts_itself_is_refused(wrong, complaint):
+    with pytest.raises(ValueError, match=complaint):
+        replace(series(ragged(), ["a", "b"]), **wrong)
 
 
 def test_values_where_nothing_is_observed_are_refused():

@@ -40,8 +40,12 @@ def test_without_sequences_training_does_not_see_what_is_asked():
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"sequences": 3}, "held_out_sequences: expected less than the data's 3, found 3"),
-        ({"horizon": 6}, "horizon: expected less than 6, .* found 6"),
+        ({"sequences": 3}, "held_out_sequences: expected at least 0 and less than the data's 3, found 3"),
+        ({"sequences": -1}, "held_out_sequences: .* found -1"),
+        ({"horizon": 6}, "horizon: expected at least 0 and less than 6, .* found 6"),
+        ({"horizon": -1}, "horizon: .* found -1"),
+        ({"share": float("nan")}, "held_out: expected a share from 0 to 1, found nan"),
+        ({"share": 2.0}, "held_out: .* found 2.0"),
         ({"masked": (2, 7)}, r"masked: .* between 0 and 6, found \[2, 7\]"),
         ({"masked": (3, 3)}, r"masked: .* found \[3, 3\]"),
         ({"masked": (0, 4), "horizon": 3}, r"masked: .* between 0 and 3, found \[0, 4\]"),

@@ -85,6 +85,14 @@ def test_relative_change_of_a_monitor(criterion):
     assert name_of(inference.status) == "converged"
 
 
+def test_a_monitor_that_stays_zero_has_converged():
+    parameters, start = jax.tree.map(jnp.zeros_like, affine(size=3))
+    inference = ascend(Affine(), parameters, start, max_sweeps=40, tolerance=1e-4, criterion="elbo")
+    assert float(inference.trace.monitors["elbo"][0]) == 0
+    assert name_of(inference.status) == "converged"
+    assert int(inference.sweeps) == 2
+
+
 def test_exact_limit():
     """The affine model's fixed point is a linear solve."""
     parameters, start = affine(size=5, contraction=0.5)

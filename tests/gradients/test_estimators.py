@@ -549,3 +549,24 @@ def test_objectives_that_are_no_scalars_are_refused(name, objective, found):
     parameters, state, _ = fixed_point("easy")
     with pytest.raises(TypeError, match=f"objective: expected a scalar in floating point, found {found}"):
         getattr(gradients, name)(PROBLEM, objective, parameters, state)
+
+
+def test_a_single_step_that_is_not_finite_has_no_certificate():
+    parameters, state = as_jax(random_slds(time=1, latent=2, states=2))
+    fine = gradients.fisher_cg(PROBLEM, elbo(PROBLEM), parameters, state, certified=True)
+    assert float(fine.info.certificate) == 0
+    spoilt = eqx.tree_at(lambda p: p.recognition.linear, parameters, parameters.recognition.linear * jnp.nan)
+    found = gradients.fisher_cg(PROBLEM, elbo(PROBLEM), spoilt, state, certified=True)
+    assert name_of(found.info.status) == "nonfinite"
+    assert math.isnan(float(found.info.certificate))
+
+
+def test_finite_differences_of_numpy_arrays_know_their_precision():
+    parameters, start = random_slds(time=6, latent=2, states=2)
+    rounded = jax.tree.map(lambda leaf: np.asarray(leaf, np.float32), (parameters, start))
+    doubled = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), rounded)
+    with jax.enable_x64(False):
+        single = gradients.finite_difference(PROBLEM, linear(PROBLEM, 0), *rounded, count=1)
+        found = gradients.finite_difference(PROBLEM, linear(PROBLEM, 0), *doubled, count=1)
+    np.testing.assert_array_equal(found.derivative, single.derivative)
+    np.testing.assert_array_equal(found.error, single.error)

@@ -15,7 +15,7 @@ from tolerances import DTYPE, EPS, ravel
 from slds_core.chains.native import why_not
 from slds_core.fixed_point import coordinate_ascent
 from slds_core.fixed_point.status import name_of
-from slds_core.gradients import bicgstab, fisher_cg, unrolled
+from slds_core.gradients import bicgstab, fisher_cg, richardson, unrolled, unrolled_converged
 from slds_core.models.slds import SLDS
 from slds_core.objectives.generic import elbo, linear
 from slds_core.objectives.notebook import notebook_objective
@@ -192,6 +192,46 @@ def test_wrong_arguments():
         unrolled(SLDS(), notebook_objective, parameters, start, sweeps=0)
     with pytest.raises(ValueError, match="max_products: expected at least 4, found 3"):
         bicgstab(SLDS(), notebook_objective, parameters, start, max_products=3)
+
+
+def test_wrong_dampings_and_tolerances():
+    parameters, start = slds(3, 1, 2)
+    for damping in (0, -1, 1.5, float("nan")):
+        with pytest.raises(ValueError, match="damping: expected a number above 0, at most 1, found"):
+            richardson(SLDS(), elbo, parameters, start, damping=damping)
+    with pytest.raises(ValueError, match="tolerance: expected at least 0, found nan"):
+        unrolled_converged(SLDS(), notebook_objective, parameters, start, tolerance=float("nan"))
+
+
+def test_a_traced_number_of_sweeps_below_one_counts_as_one():
+    parameters, start = affine(size=3)
+
+    @jax.jit
+    def found(sweeps):
+        return unrolled_converged(Affine(), _first, parameters, start, sweeps=sweeps, max_sweeps=8)
+
+    one = found(1)
+    for sweeps in (0, -3):
+        np.testing.assert_array_equal(found(sweeps).gradient["matrix"], one.gradient["matrix"])
+    assert int(found(100).info.products) == 8
+
+
+def _first(_, posterior):
+    return posterior["state"]["head"][0]
+
+
+@pytest.mark.parametrize(("value", "dtype"), [(1, "int"), (jnp.ones(2), "float")])
+def test_an_objective_that_is_no_scalar_in_floating_point(value, dtype):
+    parameters, start = affine(size=3)
+    with pytest.raises(TypeError, match=f"objective: expected a scalar in floating point, found shape .* in {dtype}"):
+        bicgstab(Affine(), lambda *_: value, parameters, start)
+
+
+def test_a_constant_objective_has_no_gradient():
+    parameters, start = affine(size=3)
+    found = bicgstab(Affine(), lambda *_: 1.0, parameters, start)
+    assert float(found.value) == 1
+    assert not np.any(ravel_pytree(found.gradient)[0])
 
 
 def test_an_objective_may_hold_a_loop():

@@ -14,7 +14,9 @@ from slds_core.models.random_slds import random_sequences, random_slds
         ({"observation_precision": 0.0}, r"observation_precision: expected a number above 0, found 0\.0"),
         ({"observation_precision": float("nan")}, "observation_precision: expected a number above 0, found nan"),
         ({"stickiness": 1.5}, r"stickiness: expected a probability, found 1\.5"),
-        ({"spread": -0.1}, r"spread: expected at least 0, found -0\.1"),
+        ({"spread": -0.1}, r"spread: expected a number of at least 0, found -0\.1"),
+        ({"spread": float("nan")}, "spread: expected a number of at least 0, found nan"),
+        ({"time": 2.5}, r"time: expected a whole number, found 2\.5"),
     ],
 )
 def test_impossible_recipes(flaw, complaint):

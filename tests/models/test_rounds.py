@@ -64,6 +64,16 @@ def test_a_sequence_that_is_not_finite_stops_itself_alone():
     assert np.isnan(found.residual[2])
 
 
+def test_a_single_step_that_is_not_finite_stops_itself_alone():
+    """It has no state that could tell."""
+    parameters, start = drawn()
+    linear = parameters.recognition.linear.at[1, 0, 0].set(jnp.nan)
+    spoilt = eqx.tree_at(lambda p: p.recognition.linear, parameters, linear)
+    found = infer_in_rounds(PROBLEM, spoilt, start, tolerance=TOLERANCE, rounds=(2000,))
+    assert found.converged.tolist() == [True, False, True, True, True]
+    assert np.isnan(found.residual[1])
+
+
 def test_selected_sequences_are_those_alone():
     parameters, start = drawn()
     problem, own, state = PROBLEM.select(np.array([0, 3]), parameters, start)
@@ -77,7 +87,7 @@ def test_selected_sequences_are_those_alone():
     np.testing.assert_allclose(problem.posterior(own, state).elbo, part.elbo, rtol=100 * jnp.finfo(DTYPE).eps)
 
 
-@pytest.mark.parametrize("members", [[2, 0], [1, 1]])
+@pytest.mark.parametrize("members", [[2, 0], [1, 1], [-1], [5]])
 def test_sequences_are_selected_in_their_order(members):
     with pytest.raises(ValueError, match="members: expected ascending numbers"):
         PROBLEM.select(np.array(members), *drawn())

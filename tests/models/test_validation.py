@@ -2,6 +2,7 @@
 
 import re
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -48,6 +49,20 @@ def test_uniform_start():
 def test_other_precisions(dtype):
     potentials, start = check({name: array.astype(dtype) for name, array in arrays().items()})
     assert {leaf.dtype for leaf in (*jax.tree.leaves(potentials), start)} == {np.dtype(np.float64)}
+
+
+def test_brain_floats_and_what_is_no_array():
+    potentials, start = check(arrays())
+    linear = jnp.asarray(potentials.initial.linear, jnp.bfloat16)
+    found, _ = checked(eqx.tree_at(lambda p: p.initial.linear, potentials, linear), start)
+    np.testing.assert_array_equal(found.initial.linear, np.asarray(linear, np.float64))
+    for nothing in (None, [1.0, 2.0]):
+        with pytest.raises(
+            InvalidModel, match=r"potentials: expected 13 arrays \(recognition_quadratic, .*\), found 1[24]"
+        ):
+            checked(eqx.tree_at(lambda p: p.initial.linear, potentials, nothing), start)
+    with pytest.raises(InvalidModel, match=r"^start: "):
+        checked(potentials, [[0.5], [0.2, 0.8]])
 
 
 def test_integers():

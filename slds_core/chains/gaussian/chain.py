@@ -27,7 +27,7 @@ BACKENDS: dict[str, ModuleType] = {"native": native, "scan": scan, "associative"
 class GaussianPosterior(eqx.Module):
     """What exact inference in a Gaussian chain yields."""
 
-    log_partition: Float[Array, ""]  # nats
+    log_partition: Float[Array, "*chain"]  # nats
     statistics: GaussianStatistics
 
 

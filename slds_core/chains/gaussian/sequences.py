@@ -87,7 +87,7 @@ def inner(
 def _check(potentials: GaussianPotentials, lengths: Lengths) -> None:
     if not lengths or min(lengths) < 1:
         raise ValueError(f"lengths: expected at least one chain, and at least one step in each, found {lengths}")
-    steps, latent = sum(lengths), jnp.shape(potentials.linear)[-1]
+    steps, latent = sum(lengths), (0, *jnp.shape(potentials.linear))[-1]
     if not latent:
         raise ValueError(f"linear: expected shape (time, latent ≥ 1), found {jnp.shape(potentials.linear)}")
     for name, found, expected in (

@@ -26,7 +26,7 @@ BACKENDS: dict[str, ModuleType] = {"native": native, "scan": scan, "associative"
 class HMMPosterior(eqx.Module):
     """What exact inference in a hidden Markov model yields."""
 
-    log_partition: Float[Array, ""]  # nats
+    log_partition: Float[Array, "*chain"]  # nats
     statistics: HMMStatistics
 
 
@@ -40,7 +40,7 @@ def smooth(potentials: HMMPotentials, *, backend: Backend | None = None) -> HMMP
 
     Returns:
         The log-partition (nats) and the expected statistics (probabilities). Where no path is possible, the log-partition is NaN or
-        ``-inf``, by the back end, and the statistics are NaN.
+        ``-inf``, by the back end, and ``initial`` and ``marginals`` are NaN, as is ``transition`` where there is one.
 
     Raises:
         ValueError: shapes do not fit each other, there is no state, or the back end is unknown or not available.

@@ -32,11 +32,11 @@ def sample(
     check_shapes(potentials)
     if draws < 1:
         raise ValueError(f"draws: expected at least 1, found {draws}")
+    potentials = promote(potentials)
+    chosen = BACKENDS[choose(backend, BACKENDS, potentials.unary.dtype)]
     time = potentials.unary.shape[0]
     if time == 0:
         return jnp.zeros((draws, 0), jnp.int32)
-    potentials = promote(potentials)
-    chosen = BACKENDS[choose(backend, BACKENDS, potentials.unary.dtype)]
     _, _, residuals = chosen.linearise(potentials)
     shares = jax.random.uniform(key, (time, draws), potentials.unary.dtype)
     return chosen.sample(residuals, shares).T

@@ -92,7 +92,9 @@ def _slope(direction: HMMPotentials, statistics: HMMStatistics, lengths: Lengths
 def _check(potentials: HMMPotentials, lengths: Lengths) -> None:
     if not lengths or min(lengths) < 0:
         raise ValueError(f"lengths: expected at least one chain, and no negative number of steps, found {lengths}")
-    chains, states = len(lengths), jnp.shape(potentials.unary)[-1]
+    chains, states = len(lengths), (0, *jnp.shape(potentials.unary))[-1]
+    if not states:
+        raise ValueError(f"unary: expected shape (time, state ≥ 1), found {jnp.shape(potentials.unary)}")
     for name, found, expected in (
         ("unary", jnp.shape(potentials.unary), (sum(lengths), states)),
         ("initial", jnp.shape(potentials.initial), (chains, states)),

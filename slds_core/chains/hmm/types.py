@@ -10,7 +10,7 @@ class HMMPotentials(eqx.Module):
     ``transition`` is shared by all steps, or has a leading axis with one matrix a step.
     """
 
-    initial: Float[Array, " state"]
+    initial: Float[Array, "*chain state"]
     transition: Float[Array, "*step state state"]  # from row to column
     unary: Float[Array, "time state"]
 
@@ -18,7 +18,7 @@ class HMMPotentials(eqx.Module):
 class HMMStatistics(eqx.Module):
     """Expected statistics, in the order and the shapes of the log-potentials."""
 
-    initial: Float[Array, " state"]  # P(k_0); zero for a chain of no steps
+    initial: Float[Array, "*chain state"]  # P(k_0); zero for a chain of no steps
     transition: Float[Array, "*step state state"]  # P(k_t, k_{t+1}), summed over t where the potentials are shared
     marginals: Float[Array, "time state"]  # P(k_t)
 

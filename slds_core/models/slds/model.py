@@ -32,13 +32,13 @@ class SLDSPosterior(eqx.Module):
     """What one sweep computes: ``q(z)`` given the old ``q(k)``, and the new ``q(k)`` given that ``q(z)``."""
 
     gaussian: GaussianStatistics
-    gaussian_log_partition: Float[Array, ""]  # nats
+    gaussian_log_partition: Float[Array, "*sequence"]  # nats
     unary: Float[Array, "transition state"]  # log-potentials o of the discrete chain, nats
     discrete: HMMStatistics
-    discrete_log_partition: Float[Array, ""]  # nats
-    elbo: Float[Array, ""]  # nats
-    kl: Float[Array, ""]  # KL(q(z) q(k) ‖ p(z, k)), nats
-    kl_notebook: Float[Array, ""]  # the notebook's variant, which pairs the message with the new marginals, nats
+    discrete_log_partition: Float[Array, "*sequence"]  # nats
+    elbo: Float[Array, "*sequence"]  # nats
+    kl: Float[Array, "*sequence"]  # KL(q(z) q(k) ‖ p(z, k)), nats
+    kl_notebook: Float[Array, "*sequence"]  # the notebook's variant, which pairs the message with the new marginals, nats
 
 
 class SLDSModel(MeanField[SLDSPotentials, Float[Array, "transition state"], SLDSPosterior]):

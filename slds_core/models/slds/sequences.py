@@ -128,10 +128,13 @@ class SLDSSequences(SLDSModel):
         """Returns the problem of some sequences, by ascending numbers, with their potentials and their part of the state.
 
         Raises:
-            ValueError: the numbers do not ascend.
+            ValueError: the numbers do not ascend, or there is no such sequence.
         """
-        if np.any(np.diff(members) <= 0):
-            raise ValueError(f"members: expected ascending numbers of sequences, found {list(members)}")
+        count = len(self.lengths)
+        if np.any(np.diff(members) <= 0) or any(not 0 <= member < count for member in members):
+            raise ValueError(
+                f"members: expected ascending numbers of the {count} sequences, from 0, found {list(members)}"
+            )
         problem = SLDSSequences([self.lengths[member] for member in members], self.backend, self.padded)
         leaves, structure = jax.tree.flatten(parameters)
         axes = structure.flatten_up_to(self._axes(parameters))

@@ -47,6 +47,9 @@ def checked(potentials: SLDSPotentials, start: Any = None) -> tuple[SLDSPotentia
         InvalidModel: names variable, index, value found and what was expected.
     """
     described, leaves = _named(fields.PARAMETERS), jax.tree.leaves(potentials)
+    if len(leaves) != len(described):
+        names = ", ".join(name for name, _ in described)
+        raise InvalidModel("potentials", f": expected {len(described)} arrays ({names}), found {len(leaves)}")
     if start is not None:
         described, leaves = [*described, (_START, fields.MARGINALS)], [*leaves, start]
     arrays = {name: real(name, leaf) for (name, _), leaf in zip(described, leaves, strict=True)}
@@ -77,8 +80,11 @@ def real(name: str, values: Any) -> np.ndarray:
     Raises:
         InvalidModel: the values are of another type.
     """
-    array = np.asarray(values)
-    if array.dtype.kind not in "fiu":
+    try:
+        array = np.asarray(values)
+    except ValueError as error:  # lists of unequal lengths
+        raise InvalidModel(name, f": {error}") from error
+    if array.dtype.kind not in "fiu" and array.dtype.name != "bfloat16":
         raise InvalidModel(name, f" holds values of type {array.dtype}, expected real floating-point numbers")
     return array.astype(np.float64)
 
