@@ -57,6 +57,10 @@ def original_itersolve(
         max_sweeps: limit on sweeps, and on Richardson iterations.
         tolerance: of the relative change of the KL, and of the mean squared change in one Richardson iteration.
         fallback: whether to fall back to one step as the original does.
+
+    Raises:
+        TypeError: the problem is no mean-field model.
+        ValueError: it has no monitor ``kl_notebook``.
     """
     back = _forward(problem, objective, parameters, state, max_sweeps, tolerance)
 
@@ -91,6 +95,9 @@ def original_bicgstab(
     Args:
         problem, objective, parameters, state, max_sweeps, tolerance: as for ``original_itersolve``; the solver's own tolerance
             is JAX's default, 1e-5. Its iterations are not reported: the products given are the most it may have used.
+
+    Raises:
+        TypeError, ValueError: as for ``original_itersolve``.
     """
     back = _forward(problem, objective, parameters, state, max_sweeps, tolerance)
     adjoint, _ = jax_bicgstab(lambda x: subtract(x, back.transposed(x)), back.cotangent, maxiter=back.sweeps)

@@ -16,6 +16,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from slds_core.expfam import dirichlet, mniw, niw
+from slds_core.fixed_point.limits import require_positive
 from slds_core.models.slds import RecognitionPotentials, SLDSPotentials
 from slds_core.models.slds.potentials import linear_potentials
 from slds_core.trees import add, inner, scale, subtract
@@ -36,8 +37,13 @@ def prior_factors(latent: int, states: int, *, noise: float = 0.1, stickiness: f
     Args:
         latent, states: sizes.
         noise: variance of the transitions' noise that the prior expects.
-        stickiness: added to the concentration of staying in a state.
+        stickiness: added to the concentration of staying in a state, which is one without it.
+
+    Raises:
+        ValueError: names the argument that leaves no distribution, and the value found.
     """
+    require_positive("noise", noise)
+    require_positive("1 + stickiness", 1 + stickiness)
     degrees = latent + 2.0
     first_step = niw.NormalInverseWishart(
         scale=degrees * jnp.eye(latent),

@@ -289,3 +289,9 @@ def test_potentials_are_those_of_the_factors():
         factors.transition,
     )
     assert_close(potentials(expected_statistics(factors), recognition), expected, ulps=ULPS)
+
+
+@pytest.mark.parametrize("wrong", [{"noise": 0.0}, {"noise": -1.0}, {"stickiness": -1.0}])
+def test_a_prior_that_is_no_distribution_is_refused(wrong):
+    with pytest.raises(ValueError, match=f"{next(iter(wrong))}: expected a number above 0, found"):
+        prior_factors(2, 3, **wrong)

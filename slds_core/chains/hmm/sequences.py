@@ -34,6 +34,7 @@ def smooth_sequences(
         One log-partition a chain (nats), and the statistics in the layout of the potentials. In a chain without a possible path the
         log-partition is NaN or ``-inf``, by the back end, and the statistics are NaN; the other chains, and their first derivatives, are
         as they would be without it. Second derivatives by ``"native"`` run through one chain that all are together: NaN may reach all.
+        Where chains differ in length, the other back ends take log-potentials below -1e9 for impossible.
 
     Raises:
         ValueError: shapes do not fit the lengths, or the back end is unknown or not available.
