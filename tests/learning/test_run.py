@@ -250,7 +250,7 @@ def test_sequences_held_out_are_not_learnt_from():
         np.testing.assert_array_equal(a, b)
     assert held.problem.lengths == (12, 7)
     assert np.isfinite(held.extra["training_held_out_bound"][1][0])
-    with pytest.raises(StudyError, match="held_out_sequences: expected less than the data's 3, found 3"):
+    with pytest.raises(StudyError, match="held_out_sequences: expected at least 0 and less than the data's 3, found 3"):
         Plugin(**TINY, epochs=0, held_out_sequences=3).build()
 
 
