@@ -62,9 +62,8 @@ def finite_difference(
     require_size("count", count, 1)
     if step is not None:
         require_positive("step", step)
-    parameters = jax.tree.map(
-        jnp.asarray, parameters
-    )  # in the precision that is computed in, whatever NumPy's arrays have
+    # in the precision that is computed in, whatever NumPy's arrays have
+    parameters = jax.tree.map(jnp.asarray, parameters)
     leaves, structure = jax.tree.flatten(parameters)
     dtype = leaves[0].dtype
     epsilon = float(jnp.finfo(dtype).eps)

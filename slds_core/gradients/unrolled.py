@@ -89,9 +89,8 @@ def unrolled_converged(
         raise ValueError(f"max_sweeps: expected at least 2 · sweeps = {2 * sweeps}, found {max_sweeps}")
 
     state = as_swept(problem, parameters, state)
-    sweeps = jnp.clip(
-        sweeps, 1, max_sweeps
-    )  # a traced number cannot be refused, and none doubled would be none for ever
+    # a traced number cannot be refused, and none doubled would be none for ever
+    sweeps = jnp.clip(sweeps, 1, max_sweeps)
     _, states = lax.scan(lambda state, _: (problem.sweep(parameters, state), state), state, None, length=max_sweeps)
 
     def unfinished(last: _Doubling) -> Bool[Array, ""]:

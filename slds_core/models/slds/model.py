@@ -38,9 +38,8 @@ class SLDSPosterior(eqx.Module):
     discrete_log_partition: Float[Array, "*sequence"]  # nats
     elbo: Float[Array, "*sequence"]  # nats
     kl: Float[Array, "*sequence"]  # KL(q(z) q(k) ‖ p(z, k)), nats
-    kl_notebook: Float[
-        Array, "*sequence"
-    ]  # the notebook's variant, which pairs the message with the new marginals, nats
+    # the notebook's variant, which pairs the message with the new marginals, nats
+    kl_notebook: Float[Array, "*sequence"]
 
 
 class SLDSModel(MeanField[SLDSPotentials, Float[Array, "transition state"], SLDSPosterior]):

@@ -79,8 +79,8 @@ def infer_in_rounds(
 @partial(jax.jit, static_argnums=(0, 1, 2))
 def _round(solver: Solver, problem: SLDSSequences, most: int, parameters, state, tolerance):
     found = solver(problem, parameters, state, max_sweeps=most, tolerance=tolerance)
-    more = change_by_sequence(problem, problem.sweep(parameters, found.state), found.state)
+    posterior = problem.posterior(parameters, found.state)
+    more = change_by_sequence(problem, problem.state(posterior), found.state)
     assert more is not None
     # what breaks down need not reach the state: a single step has none
-    bound = problem.posterior(parameters, found.state).elbo
-    return found.state, jnp.where(jnp.isfinite(bound), more.maximum, jnp.nan), found.sweeps
+    return found.state, jnp.where(jnp.isfinite(posterior.elbo), more.maximum, jnp.nan), found.sweeps
