@@ -30,30 +30,44 @@ def flat(arrays: Vectors) -> Vectors:
     return vectors | {ALL: np.concatenate(list(vectors.values()))}
 
 
-def comparable(
-    references: dict[str, xr.Dataset], estimates: dict[str, Vectors]
-) -> list[tuple[dict[str, Vectors], Vectors]]:
-    """Returns, for each reference, every estimate and the reference as vectors, in whole or along the reference's directions.
+def comparable(references: dict[str, xr.Dataset], estimates: dict[str, Vectors]) -> list[tuple[Vectors, Vectors]]:
+    """Returns, for each reference, all estimates and the reference, in whole or along the reference's directions.
 
     Args:
         references: gradients that are among the estimates, or derivatives along random directions, which their seed tells.
         estimates: arrays of whole gradients, at least one, all of the same groups.
+
+    Returns:
+        For each reference, by group and for ``ALL``: the estimates ``[estimator, entry]`` in their order, and the reference ``[entry]``.
     """
     # once for all references: copies for each may take gigabytes
-    whole = {name: flat(arrays) for name, arrays in estimates.items()}
+    whole = _stacked(list(estimates.values()))
+    rows = {name: row for row, name in enumerate(estimates)}
     return [
-        _along_directions(reference, estimates) if directional(reference) else (whole, whole[name])
+        _along_directions(reference, estimates)
+        if directional(reference)
+        else (whole, {group: every[rows[name]] for group, every in whole.items()})
         for name, reference in references.items()
     ]
 
 
-def _along_directions(reference: xr.Dataset, estimates: dict[str, Vectors]) -> tuple[dict[str, Vectors], Vectors]:
+def _stacked(estimates: list[Vectors]) -> Vectors:
+    """Returns the estimates ``[estimator, entry]`` of each group, which are parts of those of ``ALL``."""
+    sizes = [array.size for array in estimates[0].values()]
+    every = np.empty((len(estimates), sum(sizes)))
+    for row, arrays in zip(every, estimates, strict=True):
+        np.concatenate([array.ravel() for array in arrays.values()], out=row)
+    parts = np.split(every, np.cumsum(sizes)[:-1], axis=1)
+    return dict(zip(estimates[0], parts, strict=True)) | {ALL: every}
+
+
+def _along_directions(reference: xr.Dataset, estimates: dict[str, Vectors]) -> tuple[Vectors, Vectors]:
     first = next(iter(estimates.values()))
     seed = json.loads(reference.attrs["settings"])["parameters"].get("seed", 0)
     shapes = [array.shape for array in first.values()]
     directions = random_directions(shapes, count=reference.sizes["direction"], seed=seed)
     truth = dict(zip(first, reference["directional_derivative"].values, strict=True))
-    return {name: flat(_along(directions, arrays)) for name, arrays in estimates.items()}, flat(truth)
+    return _stacked([_along(directions, arrays) for arrays in estimates.values()]), flat(truth)
 
 
 def resolution_of(reference: xr.Dataset, group: str) -> float:

@@ -11,7 +11,7 @@ from slds_core.study import store
 from slds_core.study.contents import made_from, source
 from slds_core.study.errors import StudyError
 from slds_core.study.gradient_vectors import ALL, Vectors, arrays_of, comparable, directional, flat, resolution_of
-from slds_core.study.metrics import METRICS
+from slds_core.study.metrics import METRICS, by_estimator
 from slds_core.study.provenance import provenance
 from slds_core.study.verdicts import Evidence, Verdict, disputes, not_judged, unfit, verdict, witness_verdict
 
@@ -82,8 +82,9 @@ def _measures(references: dict[str, xr.Dataset], estimates: dict[str, Vectors]) 
     pairs = comparable(references, estimates)
     measures = {}
     for name, (metric, long_name) in METRICS.items():
-        table = [[[metric(own[a][group], truth[group]) for group in groups] for own, truth in pairs] for a in estimates]
-        measures[name] = store.variable(("estimator", "reference", "group"), table, long_name)
+        table = [[by_estimator(metric, own[group], truth[group]) for group in groups] for own, truth in pairs]
+        values = np.moveaxis(np.array(table), -1, 0)
+        measures[name] = store.variable(("estimator", "reference", "group"), values, long_name)
     measures["resolution"] = store.variable(
         ("reference", "group"),
         [[resolution_of(reference, group) for group in groups] for reference in references.values()],
