@@ -127,7 +127,7 @@ def test_one_gradient_more_is_one_job_its_comparison_and_the_report(study):
         (study / "config.yaml").write_text(before)
 
 
-def test_one_box_alone(study):
+def test_one_result_alone(study):
     target = study / "results/tiny/residual/five.nc"
     target.unlink()
     done = snakemake(study, "results/tiny/residual/five.nc")

@@ -32,7 +32,7 @@ class Scores(NamedTuple):
 
     error: Float[np.ndarray, " channel"]  # root mean square, by channel
     pooled: float  # the same of all channels together
-    log_density: float  # mean, of the Gaussian with the predicted moments (nats an entry)
+    log_density: float  # mean, of the Gaussian with the predicted moments (nats per entry)
 
 
 def from_model(model: SVAE, split: Split, start: Float[Array, "packed state"] | None = None) -> Prediction:

@@ -1,4 +1,4 @@
-"""Where the families are defined: NaN outside, never a number of no distribution. Traced parameters cannot be refused."""
+"""Domains of the families: parameters may be traced, so that instead of an error what lies outside gives NaN."""
 
 import jax.numpy as jnp
 from jax.scipy.linalg import cho_solve

@@ -157,8 +157,9 @@ def _newton_direction(
         tolerance=tolerance,
         max_products=max_products,
     )
-    # Where the bound curves upwards, the solution so far still goes up. If it does so at once there is none: what is left is a
-    # place that leaves a saddle, and takes a long stride the way that it is going.
+    # Where conjugate gradients meet negative curvature (the bound curves upwards), their solution so far still is an ascent direction. If
+    # they meet it in the first product there is none: the plain sweep's direction, lengthened so that its largest entry is at the limit,
+    # leaves the saddle quickly.
     began = found.positive | (found.products > 1)
     stride = jnp.maximum(_LIMIT / largest(plain), 1)
     return where(began, _limited(found.solution), scale(stride, plain)), found.products

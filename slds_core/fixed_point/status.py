@@ -16,6 +16,10 @@ class InferenceStatus(eqx.Enumeration):
     nonfinite = "Non-finite values: check the potentials for NaN and the total precision for positive definiteness."
 
 
+SUCCESSES = ("converged", "precision_floor")
+"""Names of the statuses at which the state is a fixed point, as far as its precision goes."""
+
+
 def name_of(status: eqx.Enumeration) -> str:
     """Returns an enumeration item's name, outside of ``jit``.
 

@@ -12,7 +12,7 @@ from jaxtyping import Array, Float, Key
 
 from slds_core.chains.packing import split, transitions
 from slds_core.data import Series
-from slds_core.fixed_point.status import name_of
+from slds_core.fixed_point.status import SUCCESSES, name_of
 from slds_core.learning.batch import Batch, batches, full_batch
 from slds_core.learning.factors import divergence
 from slds_core.learning.judge import judge
@@ -53,7 +53,6 @@ class EpochRecord(NamedTuple):
 
 
 _GOOD_GRADIENTS = ("solved", "exact_derivative", "approximate")
-_GOOD_INFERENCE = ("converged", "precision_floor")
 
 
 class Run:
@@ -122,7 +121,7 @@ class Run:
         """Returns what the next epoch's steps would take, all at today's parameters, beside what is right.
 
         Returns:
-            The relative error of their gradients (mean over batches), and the bound with inference converged (nats an observed entry).
+            The relative error of their gradients (mean over batches), and the bound with inference converged (nats per observed entry).
         """
         key = jax.random.key(0)
         found = [
@@ -181,7 +180,7 @@ class Run:
             products=total("products"),
             adjoint_residual=extreme("adjoint_residual", np.max),
             forward_residual=extreme("forward_residual", np.max),
-            unconverged=float(sum(name_of(o.inference_status) not in _GOOD_INFERENCE for o in outcomes)),
+            unconverged=float(sum(name_of(o.inference_status) not in SUCCESSES for o in outcomes)),
             unsolved=float(sum(name_of(o.gradient_status) not in _GOOD_GRADIENTS for o in outcomes)),
             fell_back=float(sum(name_of(o.gradient_status) == "fell_back" for o in outcomes)),
             gradient_norm=extreme("gradient_norm", np.max),

@@ -121,20 +121,20 @@ class Learner(NamedTuple):
         )
         through_potentials, in_statistics = pull(found.gradient)
 
-        def likelihood(learnt):
+        def local_bound_of(learnt):
             decoder = eqx.combine(learnt, fixed)[1]
             return training_objective(decoder, batch, key)(parameters, inference.posterior)
 
-        bound, direct = jax.value_and_grad(likelihood)(learnt)
+        local_bound, through_decoder = jax.value_and_grad(local_bound_of)(learnt)
         local_divergence = problem.monitors(inference.posterior)["kl"]
         entries = jnp.maximum(jnp.sum(batch.observed), 1)  # per entry, so that rates mean the same for all data
-        descent = jax.tree.map(lambda a, b: -(a + b) / entries, through_potentials, direct)
+        descent = jax.tree.map(lambda a, b: -(a + b) / entries, through_potentials, through_decoder)
         updates, optimizer_state = self.optimizer.update(descent, optimizer_state, learnt)
         updated: Any = optax.apply_updates(learnt, updates)
         encoder, decoder = eqx.combine(updated, fixed)
         factors, rate = natural_step(model.factors, self.prior, scale(weight, in_statistics), self.natural_rate)
         outcome = Outcome(
-            likelihood=bound + local_divergence,
+            likelihood=local_bound + local_divergence,
             local_divergence=local_divergence,
             global_divergence=divergence(model.factors, self.prior),
             state_use=jnp.sum(inference.state, 0),
@@ -146,7 +146,7 @@ class Learner(NamedTuple):
             forward_residual=found.info.forward_residual,
             gradient_norm=optax.global_norm(found.gradient),
             natural_rate=rate,
-            finite=_finite(parameters, inference.posterior, bound, (found.gradient, descent), factors, updated),
+            finite=_finite(parameters, inference.posterior, local_bound, (found.gradient, descent), factors, updated),
         )
         return SVAE(encoder, decoder, factors), optimizer_state, inference.state, outcome
 

@@ -1,4 +1,9 @@
-"""Random switching linear dynamical systems of a chosen difficulty, with data drawn from them."""
+"""Random switching linear dynamical systems of a chosen difficulty, with observations to infer them from.
+
+The observations come from a saturated version of the system, ``z' = 3 tanh((A_k z + b_k) / 3) + ε``, since a random ``A_k`` may be
+unstable. The potentials are those of vague global factors around the unsaturated one: a problem of realistic difficulty, not a
+model that is exact for its data.
+"""
 
 import math
 from collections.abc import Sequence
@@ -24,7 +29,9 @@ class Recipe:
     latent: int
     states: int
     observation_precision: float = 1.0
-    stickiness: float = 0.5  # probability that a step's state is not drawn anew, from all of them
+    stickiness: float = (
+        0.5  # probability that a step's state is not drawn anew, from all of them; its weight in the prior's diagonal
+    )
     spread: float = 0.2  # standard deviation of the states' [A_k b_k] around the common [0.9 I, 0]; the less, the harder to tell apart
     missing_start: int = 0  # a block of steps without observation
     missing_length: int = 0
@@ -115,7 +122,7 @@ def _draw(recipe: Recipe, coefficients: np.ndarray, time: int, generator: np.ran
     z[0] = generator.standard_normal(latent)
     k = generator.integers(states)
     for t in range(time - 1):
-        # squashed, since a random transition matrix may be unstable
+        # saturated, since a random transition matrix may be unstable
         z[t + 1] = 3 * np.tanh(coefficients[k] @ np.append(z[t], 1.0) / 3) + generator.standard_normal(latent)
         if generator.random() > recipe.stickiness:
             k = generator.integers(states)

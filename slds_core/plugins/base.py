@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Plugin(BaseModel, ABC):
-    """Parameters of one box of the study: unknown ones are refused, all are immutable once checked."""
+    """Parameters of one setting of the study: unknown ones are refused, all are immutable once checked."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, validate_default=True)
 
@@ -30,6 +30,10 @@ class Plugin(BaseModel, ABC):
     traced: ClassVar[tuple[str, ...]] = ()
     """Names of parameters that may be traced arrays when the plugin computes: settings that differ in these alone share one
     compiled program. None by default; none that sets a shape, a number of steps that is differentiated, or a Python branch."""
+
+    nested: ClassVar[Mapping[str, str]] = MappingProxyType({})
+    """Parameters that are settings of other plugins, with their kinds: a plugin's name, or a mapping with the key ``plugin``. Paths in
+    them are relative to the configuration's folder, as its own are."""
 
     @field_validator("*", mode="before")
     @classmethod

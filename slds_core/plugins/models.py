@@ -28,7 +28,7 @@ class Notebook(ModelPlugin):
 
 
 class RandomSLDS(ModelPlugin):
-    """A random SLDS of chosen size and difficulty, with data drawn from it: one sequence, or many of unequal lengths."""
+    """A random SLDS of chosen size and difficulty, with observations to infer it from: one sequence, or many of unequal lengths."""
 
     time: int = Field(100, ge=1, description="time steps", json_schema_extra=_STEPS)
     lengths: list[Annotated[int, Field(ge=1)]] | None = Field(
@@ -49,7 +49,7 @@ class RandomSLDS(ModelPlugin):
     seed: int = Field(0, ge=0, description="seed of parameters, data and start")
 
     def sizes(self):
-        time = self.time if self.lengths is None else len(self.lengths) * max(self.lengths)
+        time = self.time if self.lengths is None else sum(self.lengths)
         return {"time": time, "latent": self.latent, "states": self.states}
 
     def build(self) -> BuiltModel:

@@ -33,9 +33,8 @@ from slds_core.report.figures.canvas import (
 )
 from slds_core.report.figures.compared import FLOOR
 from slds_core.report.figures.labels import Label, label_points, legend, legend_beside
-from slds_core.report.load import ModelResults
+from slds_core.report.load import ModelResults, StudyResults
 
-Study = dict[str, ModelResults]
 Row = dict[str, Any]
 
 _WIDTH = 5.6
@@ -44,7 +43,7 @@ _SAID = 6  # models or curves of which a caption gives the numbers
 
 
 @styled
-def one_step_error(study: Study) -> Figure | None:
+def one_step_error(study: StudyResults) -> Figure | None:
     """Returns the one-step gradient's error against ``ρ/(1-ρ)`` over models (Bolte, Pauwels and Vaiter 2023); None below two."""
     rows = one_step_table(study)
     if len(rows) < 2:
@@ -70,7 +69,7 @@ def one_step_error(study: Study) -> Figure | None:
     return figure
 
 
-def one_step_table(study: Study) -> list[Row]:
+def one_step_table(study: StudyResults) -> list[Row]:
     """Returns a row for each model that can be drawn: ``0 < ρ < 1`` and the error is finite."""
     return [
         {
@@ -85,7 +84,7 @@ def one_step_table(study: Study) -> list[Row]:
     ]
 
 
-def _one_steps(study: Study) -> list[tuple[str, str, float, float]]:
+def _one_steps(study: StudyResults) -> list[tuple[str, str, float, float]]:
     """Returns each model's first one-step setting that is not the judge, with ρ and the error."""
     return [
         (name, setting, rate_at(found, setting), error_of(found, setting))
@@ -94,7 +93,7 @@ def _one_steps(study: Study) -> list[tuple[str, str, float, float]]:
     ]
 
 
-def one_step_words(study: Study) -> str:
+def one_step_words(study: StudyResults) -> str:
     """Returns what the figure shows."""
     rows = one_step_table(study)
     above = [str(r["model"]) for r in rows if float(r["relative_error"]) > float(r["rho_over_one_minus_rho"])]
@@ -117,7 +116,7 @@ def one_step_words(study: Study) -> str:
 
 
 @styled
-def neumann_decay(study: Study) -> Figure | None:
+def neumann_decay(study: StudyResults) -> Figure | None:
     """Returns the truncated series' error against its length beside ``ρᵏ`` (phantom gradients); None below three lengths."""
     curves = curves_of(study, "truncated", error_of)
     if not curves:
@@ -144,7 +143,7 @@ def neumann_decay(study: Study) -> Figure | None:
     return figure
 
 
-def neumann_words(study: Study) -> str:
+def neumann_words(study: StudyResults) -> str:
     """Returns what the figure shows."""
     parts = []
     for c in curves_of(study, "truncated", error_of):
@@ -160,7 +159,7 @@ def neumann_words(study: Study) -> str:
 
 
 @styled
-def unrolling(study: Study) -> Figure | None:
+def unrolling(study: StudyResults) -> Figure | None:
     """Returns the unrolled gradient's error against sweeps (Scieur et al. 2022); None below three settings."""
     curves = curves_of(study, "unrolled", error_of)
     if not curves:
@@ -174,7 +173,7 @@ def unrolling(study: Study) -> Figure | None:
     return figure
 
 
-def unrolling_words(study: Study) -> str:
+def unrolling_words(study: StudyResults) -> str:
     """Returns what the figure shows, for whom the error grew first, and for whom it did not fall again."""
     curves = curves_of(study, "unrolled", error_of)
     parts = [f"{c.name} from {number(float(c.y[0]))} to {number(float(c.y[-1]))}" for c in curves]
@@ -195,7 +194,7 @@ def _peaks(curves: list[Curve]) -> str:
 
 
 @styled
-def memory(study: Study) -> Figure | None:
+def memory(study: StudyResults) -> Figure | None:
     """Returns temporary memory against sweeps, unrolled and implicit (Bendekgey et al. 2023); None below three settings."""
     curves = curves_of(study, "unrolled", mebibytes_of)
     if not curves:
@@ -217,7 +216,7 @@ def memory(study: Study) -> Figure | None:
     return figure
 
 
-def memory_words(study: Study) -> str:
+def memory_words(study: StudyResults) -> str:
     """Returns what the figure shows."""
     parts = []
     for c in curves_of(study, "unrolled", mebibytes_of):
@@ -231,10 +230,12 @@ def memory_words(study: Study) -> str:
     )
 
 
-def curve_table(plugin: str, value: Callable[[ModelResults, str], float], column: str) -> Callable[[Study], list[Row]]:
+def curve_table(
+    plugin: str, value: Callable[[ModelResults, str], float], column: str
+) -> Callable[[StudyResults], list[Row]]:
     """Returns the function that gives the data of a plugin's curves, a row for each setting; none where nothing is drawn."""
 
-    def table(study: Study) -> list[Row]:
+    def table(study: StudyResults) -> list[Row]:
         if not curves_of(study, plugin, value):
             return []
         return [
@@ -319,13 +320,13 @@ def _joined(*sentences: str) -> str:
     return " ".join(sentence for sentence in sentences if sentence)
 
 
-def _lost(study: Study, plugin: str) -> str:
+def _lost(study: StudyResults, plugin: str) -> str:
     """Returns the sentence on errors that cannot be drawn; empty if there are none."""
     named = [f"{model}'s {p.setting} ({number(p.value)})" for model, p in not_finite(study, plugin)]
     return f"Without a finite error, and so not drawn: {listed(named, 6)}." if named else ""
 
 
-def _lost_note(study: Study, plugin: str) -> str:
+def _lost_note(study: StudyResults, plugin: str) -> str:
     """Returns the same in few words: a figure has room for two lines."""
     count = len(not_finite(study, plugin))
     return f"Not drawn: {count} without a finite error; the text names them." if count else ""

@@ -9,9 +9,7 @@ import numpy as np
 import xarray as xr
 
 from slds_core.report.figures.compared import ALL
-from slds_core.report.load import ModelResults, settings
-
-Study = dict[str, ModelResults]
+from slds_core.report.load import ModelResults, StudyResults, settings
 
 _LEAST = 3  # settings for a curve
 
@@ -53,12 +51,12 @@ class Curve:
     level: float
 
 
-def not_finite(study: Study, plugin: str) -> list[tuple[str, Point]]:
+def not_finite(study: StudyResults, plugin: str) -> list[tuple[str, Point]]:
     """Returns the settings of a plugin's series whose error is unknown or infinite, each with its model."""
     return [(s.model, p) for s in series_of(study, plugin, error_of) for p in s.points if not np.isfinite(p.value)]
 
 
-def curves_of(study: Study, plugin: str, value: Callable[[ModelResults, str], float]) -> list[Curve]:
+def curves_of(study: StudyResults, plugin: str, value: Callable[[ModelResults, str], float]) -> list[Curve]:
     """Returns a curve for each series with enough finite points."""
     curves = []
     for s in series_of(study, plugin, value):
@@ -68,7 +66,7 @@ def curves_of(study: Study, plugin: str, value: Callable[[ModelResults, str], fl
     return curves
 
 
-def series_of(study: Study, plugin: str, value: Callable[[ModelResults, str], float]) -> list[Series]:
+def series_of(study: StudyResults, plugin: str, value: Callable[[ModelResults, str], float]) -> list[Series]:
     """Returns the series of a plugin's settings that are long enough for a curve, model by model."""
     return [series for name, found in study.items() for series in _series_within(name, found, plugin, value)]
 

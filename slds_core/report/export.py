@@ -2,7 +2,6 @@
 
 import difflib
 import io
-import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -10,10 +9,11 @@ from matplotlib.figure import Figure
 
 from slds_core.report.figures.canvas import styled
 from slds_core.report.figures.catalogue import CLAIMS, FIGURES, TRAININGS, FigureKind
-from slds_core.report.load import ModelResults, load_results
+from slds_core.report.load import ModelResults, StudyResults, load_results
 from slds_core.report.svg import render_svg
 from slds_core.report.tables import to_csv
 from slds_core.study.errors import StudyError
+from slds_core.whole_file import whole_file
 
 FORMATS = ("pdf", "svg", "png", "csv")
 _NEEDS = {
@@ -85,13 +85,13 @@ def _known(name: str) -> FigureKind:
     return every[name]
 
 
-def _one(results: dict[str, ModelResults]) -> ModelResults:
+def _one(results: StudyResults) -> ModelResults:
     if len(results) > 1:
         raise StudyError(f"the files hold {len(results)} models: choose one with --model, of {', '.join(results)}")
     return next(iter(results.values()))
 
 
-def _only(results: dict[str, ModelResults], model: str) -> dict[str, ModelResults]:
+def _only(results: StudyResults, model: str) -> StudyResults:
     if model not in results:
         raise StudyError(f"no file of a model '{model}'; the files are of: {', '.join(results)}")
     return {model: results[model]}
@@ -113,10 +113,8 @@ def _either(names: Iterable[str]) -> str:
 
 
 def _write(output: Path, content: bytes) -> None:
-    temporary = output.with_name(f".{output.name}.part")
     try:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_bytes(content)
-        os.replace(temporary, output)
+        with whole_file(output) as temporary:
+            temporary.write_bytes(content)
     except OSError as error:
         raise StudyError(f"{output}: cannot be written: {error}") from error

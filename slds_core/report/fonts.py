@@ -7,13 +7,14 @@ nearly all of it spent on scripts and typographic features that figures have non
 import os
 from functools import cache
 from pathlib import Path
-from tempfile import mkstemp
 
 import matplotlib
 from fontTools import subset
 from matplotlib.figure import Figure
 from matplotlib.font_manager import fontManager
 from matplotlib.text import Text
+
+from slds_core.whole_file import whole_file
 
 WHOLE = "DejaVu Sans"
 CUT = "DejaVu Sans of slds"
@@ -52,18 +53,13 @@ def _cut(file: str) -> Path:
     if not place.exists():
         options = subset.Options(glyph_names=True, layout_features=["kern", "liga"])
         options.drop_tables += ["FFTM"]  # which no reader of fonts reads
-        handle, temporary = mkstemp(dir=place.parent)
-        os.close(handle)
-        try:
-            with subset.load_font(os.path.join(matplotlib.get_data_path(), "fonts", "ttf", file), options) as font:
-                cutter = subset.Subsetter(options)
-                cutter.populate(unicodes=_CHARACTERS)
-                cutter.subset(font)
-                for entry in font["name"].names:
-                    if entry.nameID in _FAMILY_NAMES:
-                        entry.string = CUT.encode(entry.getEncoding())
-                font.save(temporary)
-            os.replace(temporary, place)  # nobody reads half a font
-        finally:
-            Path(temporary).unlink(missing_ok=True)
+        whole = os.path.join(matplotlib.get_data_path(), "fonts", "ttf", file)
+        with whole_file(place) as temporary, subset.load_font(whole, options) as font:
+            cutter = subset.Subsetter(options)
+            cutter.populate(unicodes=_CHARACTERS)
+            cutter.subset(font)
+            for entry in font["name"].names:
+                if entry.nameID in _FAMILY_NAMES:
+                    entry.string = CUT.encode(entry.getEncoding())
+            font.save(temporary)
     return place

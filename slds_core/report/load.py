@@ -46,13 +46,17 @@ class ModelResults:
             setattr(self, kind, dataset)
 
 
-def load_results(paths: list[Path]) -> dict[str, ModelResults]:
+StudyResults = dict[str, ModelResults]
+"""All results of a study, by model."""
+
+
+def load_results(paths: list[Path]) -> StudyResults:
     """Returns the results by model, in the order of the files.
 
     Raises:
         StudyError: a file cannot be used, or there is none.
     """
-    results: dict[str, ModelResults] = {}
+    results: StudyResults = {}
     for path in paths:
         dataset = store.read_any(path)
         results.setdefault(dataset.attrs["model"], ModelResults(dataset.attrs["model"])).add(dataset)

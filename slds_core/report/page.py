@@ -11,7 +11,7 @@ from markupsafe import Markup, escape
 
 from slds_core.report import formats
 from slds_core.report.figures.catalogue import CLAIMS, FIGURES, TRAININGS
-from slds_core.report.load import ModelResults, settings
+from slds_core.report.load import StudyResults, settings
 from slds_core.report.pictures import Picture, Pictures, data_uri
 from slds_core.report.rows import ConvergenceRow, GradientRow, convergence_rows, gradient_rows
 from slds_core.report.study import Study
@@ -44,7 +44,7 @@ class Page:
     pictures: Pictures
 
     @property
-    def results(self) -> dict[str, ModelResults]:
+    def results(self) -> StudyResults:
         """Results by model."""
         return self.study.results
 

@@ -1,6 +1,5 @@
 """The page: results in, one self-contained HTML file and the figures out."""
 
-import os
 import traceback
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from slds_core.report.pictures import Pictures
 from slds_core.report.sections import installed
 from slds_core.report.study import gather
 from slds_core.study.errors import StudyError
+from slds_core.whole_file import whole_file
 
 
 @dataclass(frozen=True)
@@ -55,11 +55,9 @@ def write_report(
     page = Page(title, study, Pictures(figure_folder, output))
     text = render_page(page, installed())
     page.pictures.save()
-    temporary = output.with_name(f".{output.name}.part")
     try:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(text, encoding="utf-8")
-        os.replace(temporary, output)
+        with whole_file(output) as temporary:
+            temporary.write_text(text, encoding="utf-8")
     except OSError as error:
         raise StudyError(f"{output}: cannot be written: {error}") from error
     absent = f", {len(study.absent)} results absent" if study.absent else ""

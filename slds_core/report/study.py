@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 
 import xarray as xr
 
-from slds_core.report.load import Absence, ModelResults
+from slds_core.report.load import Absence, ModelResults, StudyResults
 from slds_core.study import store
 from slds_core.study.configuration import read_files
 from slds_core.study.contents import made_from, place
@@ -60,7 +60,7 @@ class StudyFile:
 class Study:
     """All that a report is made from."""
 
-    results: dict[str, ModelResults]
+    results: StudyResults
     files: list[StudyFile] = field(default_factory=list)
     jobs: list[Job] = field(default_factory=list)
     configuration: Configuration | None = None
@@ -102,7 +102,7 @@ def gather(
     benchmarks = benchmarks or next((place / "benchmark" for place in folders), None)
     paths = [path for place in places for path in (_files(place) if place.is_dir() else [place])]
     checked = read_files(configuration) if configuration else None
-    results: dict[str, ModelResults] = {name: ModelResults(name) for name in (checked.models if checked else ())}
+    results: StudyResults = {name: ModelResults(name) for name in (checked.models if checked else ())}
     files, damaged, gradients = [], {}, {}
     read = {}
     for path in paths:
@@ -224,7 +224,7 @@ def _asked(study: Configuration) -> Iterator[Result]:
             yield model, "comparison", "comparison"
 
 
-def _crossed(results: dict[str, ModelResults]) -> Iterator[Result]:
+def _crossed(results: StudyResults) -> Iterator[Result]:
     """Yields what any of the models has, for each of them."""
 
     def names(kind: str) -> list[str]:

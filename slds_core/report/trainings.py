@@ -9,12 +9,10 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from slds_core.report.load import ModelResults, settings
+from slds_core.report.load import StudyResults, settings
 
 _MAY_DIFFER = frozenset({"gradient", "inference", "start", "seed", "epochs", "judge"})
 _REACHED = 0.9  # of what the best run at the same seed gained over the warm start
-
-Study = dict[str, ModelResults]
 
 
 @dataclass(frozen=True)
@@ -26,7 +24,7 @@ class Training:
     method: str  # how it was learnt, as ``method`` gives it
     seed: int
     epochs: int
-    bound: float  # inference converged, nats an observed entry; so are the next three
+    bound: float  # inference converged, nats per observed entry; so are the next three
     held_out_bound: float
     judged: tuple[tuple[int, float, float, float], ...]  # epoch, processor seconds before it, gradient's error, bound
     seconds: float
@@ -105,7 +103,7 @@ class Contest:
         return run.seconds_to(warm + _REACHED * (best - warm))
 
 
-def contests(study: Study) -> list[Contest]:
+def contests(study: StudyResults) -> list[Contest]:
     """Returns what was learnt by two estimators or more, from the same data and warm starts."""
     classes: dict[str, dict[tuple[str, str, int], Training]] = {}
     for name, found in study.items():

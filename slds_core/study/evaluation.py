@@ -100,7 +100,7 @@ def _held_out(split: Split, methods: dict[str, tuple[Estimate, Prediction]]) -> 
     if split.unseen:
         bounds = [float(bound.value) for bound, _ in methods.values()]
         errors = [float(bound.standard_error) for bound, _ in methods.values()]
-        words = "bound on the log-likelihood of the sequences held out, an observed entry, standardised; of 'hmm' the log-likelihood"
+        words = "bound on the log-likelihood of the sequences held out, per observed entry, standardised; of 'hmm' the log-likelihood"
         found["training_held_out_bound"] = ("method", bounds, words, "nat")
         words = "its standard error, of the samples that a decoder with a network draws"
         found["training_held_out_bound_standard_error"] = ("method", errors, words, "nat")

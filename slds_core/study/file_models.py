@@ -42,12 +42,16 @@ class NetCDF(ModelPlugin):
         try:
             with Dataset(self.path) as file:
                 found = {name: len(dimension) for name, dimension in file.dimensions.items()}
-        except OSError:  # building it will say what is wrong
+                lengths = int(file["length"][:].sum()) if "length" in file.variables else None
+        except (OSError, TypeError, ValueError):  # building it will say what is wrong
             return None
         if not {"time", "latent", "state"} <= found.keys():
             return None
-        time = found["time"] * found.get("sequence", 1)
-        return {"time": time, "latent": found["latent"], "states": found["state"]}
+        return {
+            "time": found["time"] if lengths is None else lengths,
+            "latent": found["latent"],
+            "states": found["state"],
+        }
 
 
 class SLDSPickle(ModelPlugin):

@@ -10,7 +10,7 @@ from slds_core.study.evaluation import Variables
 
 
 def final_bound(run: Run, progress: Progress) -> Variables:
-    """Returns the bound on the data that were learnt from, an observed entry, its standard error, and how far inference converged."""
+    """Returns the bound on the data that were learnt from, per observed entry, its standard error, and how far inference converged."""
     found = eqx.filter_jit(converged_bound)(progress.model, run.whole(), jnp.asarray(run.marginals(progress)))
     shared = float(divergence(progress.model.factors, run.learner.prior))
     bound = (float(found.likelihood - found.local_divergence) - shared) / run.entries
@@ -19,7 +19,7 @@ def final_bound(run: Run, progress: Progress) -> Variables:
         "training_final_bound": (
             (),
             bound,
-            "bound after the last epoch, inference converged, an observed entry",
+            "bound after the last epoch, inference converged, per observed entry",
             "nat",
         ),
         "training_final_bound_standard_error": (

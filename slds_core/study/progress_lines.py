@@ -8,7 +8,7 @@ _LINE = re.compile(rf"{_WHICH}(?:goes on after )?(?P<epoch>epoch \d+(?: of \d+(?
 
 def after_epoch(epoch: int, last: int, bound: float, left: float, baseline: str = "") -> str:
     """Returns what is said after an epoch: bound and seconds left, and of which baseline, if it is one that is trained."""
-    return f"{_label(baseline)}epoch {epoch} of {last}: bound {bound:.4f} nats an entry, {left:.0f} s left"
+    return f"{_label(baseline)}epoch {epoch} of {last}: bound {bound:.4f} nats per entry, {left:.0f} s left"
 
 
 def resumed(epoch: int, baseline: str = "") -> str:

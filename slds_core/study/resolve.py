@@ -155,8 +155,8 @@ def _placed(setting: Setting, known: Catalogue, folder: Path) -> tuple[Any, dict
     cls = registry.plugin_class(known.kind, reference)
     fields = grids.takes(cls)
     given = setting.model_dump(exclude_unset=True) | {"plugin": reference}
-    for key in getattr(cls, "boxes", {}).keys() & given.keys():
-        given[key] = _nested(cls.boxes[key], given[key], folder)
+    for key in cls.nested.keys() & given.keys():
+        given[key] = _nested(cls.nested[key], given[key], folder)
     given |= {key: _each(value, folder) for key, value in given.items() if _is_path(fields.get(key))}
     return type(setting).model_validate(given), fields
 
@@ -214,18 +214,18 @@ def _input_files(setting: Setting, plugin: Any) -> list[Any]:
         return list(plugin.input_files()) if hasattr(plugin, "input_files") else []
 
 
-def _nested(kind: str, box: Any, folder: Path) -> Any:
+def _nested(kind: str, setting: Any, folder: Path) -> Any:
     """Returns a plugin within a plugin's parameters, or a list of them, with paths put right."""
-    if isinstance(box, list):
-        return [_nested(kind, entry, folder) for entry in box]
-    if isinstance(box, str):
-        place, separator, name = box.rpartition(":")
-        return f"{anchored(place, folder)}:{name}" if separator else box
-    if not isinstance(box, dict) or not isinstance(box.get("plugin"), str):
-        return box  # the plugin itself will say what is wrong
-    box = box | {"plugin": _nested(kind, box["plugin"], folder)}
-    fields = grids.takes(registry.plugin_class(kind, box["plugin"]))
-    return box | {key: _each(value, folder) for key, value in box.items() if _is_path(fields.get(key))}
+    if isinstance(setting, list):
+        return [_nested(kind, entry, folder) for entry in setting]
+    if isinstance(setting, str):
+        place, separator, name = setting.rpartition(":")
+        return f"{anchored(place, folder)}:{name}" if separator else setting
+    if not isinstance(setting, dict) or not isinstance(setting.get("plugin"), str):
+        return setting  # the plugin itself will say what is wrong
+    setting = setting | {"plugin": _nested(kind, setting["plugin"], folder)}
+    fields = grids.takes(registry.plugin_class(kind, setting["plugin"]))
+    return setting | {key: _each(value, folder) for key, value in setting.items() if _is_path(fields.get(key))}
 
 
 def _each(value: Any, folder: Path) -> Any:

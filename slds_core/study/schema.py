@@ -10,7 +10,7 @@ Rule = Literal["all", "build_model", "fit", "infer", "residual", "gradient", "co
 
 
 class Setting(BaseModel):
-    """One named box: a plugin and its parameters."""
+    """One named setting: a plugin and its parameters."""
 
     model_config = ConfigDict(extra="allow", frozen=True)
     plugin: str = Field(description="name of the plugin; 'folder/own.py:name' for one in a file")

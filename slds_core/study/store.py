@@ -1,9 +1,7 @@
 """NetCDF files: written whole or not at all, checked when read, each with its provenance."""
 
 import json
-import os
 import shutil
-import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -16,6 +14,7 @@ from cachetools import LRUCache, cached
 from slds_core.study import seal
 from slds_core.study.contents import contents_hash
 from slds_core.study.errors import StudyError
+from slds_core.whole_file import whole_file
 
 SCHEMA_VERSION = 1
 KINDS = ("model", "inference", "residual", "gradient", "comparison")
@@ -49,22 +48,12 @@ def write(dataset: xr.Dataset, path: Path, kind: str, provenance: dict[str, Any]
         for name, variable in dataset.variables.items()
         if variable.ndim and variable.dtype.kind in "fiu" and variable.size
     }
-    temporary = None
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-        os.close(handle)
-        dataset.to_netcdf(temporary, engine="netcdf4", format="NETCDF4", encoding=encoding)
-        seal.seal(Path(temporary))
-        with open(temporary, "rb") as stream:
-            os.fsync(stream.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
+        with whole_file(path) as temporary:
+            dataset.to_netcdf(temporary, engine="netcdf4", format="NETCDF4", encoding=encoding)
+            seal.seal(temporary)
     except (OSError, RuntimeError) as error:  # the NetCDF library reports a full disk as "HDF error"
         raise StudyError(f"{path}: cannot be written: {error}{_room(path.parent)}") from error
-    finally:
-        if temporary and os.path.exists(temporary):
-            os.unlink(temporary)
 
 
 def read(path: Path, kind: str) -> xr.Dataset:

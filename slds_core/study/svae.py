@@ -15,7 +15,7 @@ from slds_core.study import registry
 from slds_core.study.errors import StudyError
 from slds_core.study.guard import failures_of
 
-Box = str | dict[str, Any]
+Nested = str | dict[str, Any]
 
 
 class SVAE(LearntModel):
@@ -24,9 +24,9 @@ class SVAE(LearntModel):
     Training starts from principal components and a clustering, and is the same up to any epoch whatever the last one is.
     """
 
-    boxes: ClassVar[dict[str, str]] = {"data": "data", "inference": "inference", "gradient": "gradients"}
+    nested: ClassVar = {"data": "data", "inference": "inference", "gradient": "gradients"}
 
-    data: Box = Field(description="source of data: a plugin's name, or a plugin and its parameters")
+    data: Nested = Field(description="source of data: a plugin's name, or a plugin and its parameters")
     latent: int = Field(2, ge=1, description="latent dimension")
     states: int = Field(3, ge=1, description="discrete states")
     epochs: int = Field(100, ge=0, le=1_000_000, description="passes over the data; 0 is the warm start")
@@ -40,11 +40,11 @@ class SVAE(LearntModel):
         "needs the encoder 'linear' or 'mlp'",
     )
     width: int = Field(32, ge=1, description="units of the one hidden layer of each network")
-    inference: Box = Field(
+    inference: Nested = Field(
         {"plugin": "newton_cg", "tolerance": 1e-8},
         description="inference setting of each step: a name, or plugin and parameters",
     )
-    gradient: Box = Field(
+    gradient: Nested = Field(
         {"plugin": "fisher_cg", "tolerance": 1e-6},
         description="estimator of each step: a name, or plugin and parameters",
     )
@@ -103,11 +103,11 @@ class SVAE(LearntModel):
             raise StudyError(
                 f"masked: expected a first step from 0 on and, after it, the one after the last, found {self.masked}"
             )
-        for box, kind in self.boxes.items():
+        for key, kind in self.nested.items():
             try:
-                _make(kind, getattr(self, box))
+                _make(kind, getattr(self, key))
             except StudyError as error:
-                raise StudyError(f"{box}: {error}") from error
+                raise StudyError(f"{key}: {error}") from error
         if _make("gradients", self.gradient).yields != "gradient":
             raise StudyError(
                 f"gradient: expected an estimator of the whole gradient, found '{_setting(self.gradient)[0]}', "
@@ -131,7 +131,7 @@ class SVAE(LearntModel):
 
     def input_files(self) -> list[Path]:
         files = list(_make("data", self.data).input_files())
-        references = [_setting(getattr(self, box))[0].rpartition(":") for box in self.boxes]
+        references = [_setting(getattr(self, key))[0].rpartition(":") for key in self.nested]
         return [*files, *(Path(place) for place, separator, _ in references if separator and Path(place).is_file())]
 
     def fit(self, keep: Path | None = None) -> BuiltModel:
@@ -234,21 +234,21 @@ class SVAE(LearntModel):
 
         own = self.model_dump(mode="json", exclude={"epochs", "baselines"})
         files = {str(path): file_hash(path) for path in self.input_files()}
-        identities = [registry.identity(kind, _setting(getattr(self, box))[0]) for box, kind in self.boxes.items()]
+        identities = [registry.identity(kind, _setting(getattr(self, key))[0]) for key, kind in self.nested.items()]
         return settings_hash([own, files, identities, registry.identity("models", "svae")])
 
 
-def _setting(box: Box) -> tuple[str, dict[str, Any]]:
+def _setting(setting: Nested) -> tuple[str, dict[str, Any]]:
     """Returns reference and parameters of a plugin within a plugin's parameters.
 
     Raises:
         StudyError: it names no plugin.
     """
-    if isinstance(box, str):
-        return box, {}
-    if not isinstance(box.get("plugin"), str):
-        raise StudyError(f"expected a plugin's name, or the key 'plugin' and its parameters, found {box!r}")
-    return box["plugin"], {key: value for key, value in box.items() if key != "plugin"}
+    if isinstance(setting, str):
+        return setting, {}
+    if not isinstance(setting.get("plugin"), str):
+        raise StudyError(f"expected a plugin's name, or the key 'plugin' and its parameters, found {setting!r}")
+    return setting["plugin"], {key: value for key, value in setting.items() if key != "plugin"}
 
 
 def _returned(reference: str, plugin: Any, method: str, require: Callable[..., Any], *arguments: Any) -> Any:
@@ -269,5 +269,5 @@ def _require_series(found: Any) -> Any:
     return found
 
 
-def _make(kind: str, box: Box) -> Any:
-    return registry.make(kind, *_setting(box))
+def _make(kind: str, setting: Nested) -> Any:
+    return registry.make(kind, *_setting(setting))

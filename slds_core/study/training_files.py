@@ -1,13 +1,13 @@
 """Files that a training goes on from after it was killed, or to a later epoch: whole or not at all."""
 
-import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import equinox as eqx
 import numpy as np
 from jaxtyping import Float
+
+from slds_core.whole_file import whole_file
 
 Records = Float[np.ndarray, "epoch quantity"]
 
@@ -21,15 +21,8 @@ class TrainingFiles:
 
     def save(self, epoch: int, progress: Any, records: Records) -> None:
         """Writes the progress after an epoch, and the records of all epochs up to it."""
-        self._folder.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=self._folder, suffix=".part")
-        try:
-            with os.fdopen(handle, "wb") as stream:
-                eqx.tree_serialise_leaves(stream, (progress, records))
-            os.replace(temporary, self._path(epoch))
-        finally:
-            if os.path.exists(temporary):
-                os.unlink(temporary)
+        with whole_file(self._path(epoch)) as temporary, temporary.open("wb") as stream:
+            eqx.tree_serialise_leaves(stream, (progress, records))
 
     def latest(self, last: int, progress: Any, quantities: int) -> tuple[Any, Records]:
         """Returns the furthest progress that is kept, no further than an epoch, and its records; else what was given, and none.

@@ -12,7 +12,7 @@ from slds_core.study.training_files import Records, TrainingFiles
 _EVERY = 10  # epochs between files
 _SAY = 5.0  # seconds between lines of progress
 
-_ENTRY = "an observed entry"
+_ENTRY = "per observed entry"
 QUANTITIES = {
     "bound": ("nat", f"bound in training, {_ENTRY}; each batch's before its update"),
     "likelihood": ("nat", f"expected log-likelihood of the data, {_ENTRY}"),

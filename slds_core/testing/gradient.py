@@ -15,7 +15,7 @@ from slds_core.plugins import Declined, GradientPlugin
 from slds_core.testing.boltzmann import boltzmann
 from slds_core.testing.cases import Case, cast, contraction
 from slds_core.testing.outcome import Outcome, require
-from slds_core.testing.parameters import check_parameters, starved
+from slds_core.testing.parameters import BUDGETS, check_parameters, starved
 from slds_core.testing.programs import (
     PRECISIONS,
     broken,
@@ -217,6 +217,7 @@ class _Trial:
                 except (ValueError, Declined):  # not one iteration: refused where the user can still act
                     continue
                 return self.judge(found, parameters, state, truth, "float64")
+            raise Declined(f"it refused all {len(variants)} limits up to {BUDGETS[-1]}: nothing ran out")
 
 
 def _require_form(found: Any, parameters: Any, precision: str) -> None:

@@ -8,12 +8,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from slds_core.fixed_point import Inference, InferenceStatus, fixed_point_residual
-from slds_core.fixed_point.status import name_of
+from slds_core.fixed_point.status import SUCCESSES, name_of
 from slds_core.plugins import Declined, InferencePlugin
 from slds_core.testing.boltzmann import boltzmann
 from slds_core.testing.cases import Case, cast, contraction
 from slds_core.testing.outcome import Outcome, require
-from slds_core.testing.parameters import check_parameters, starved
+from slds_core.testing.parameters import BUDGETS, check_parameters, starved
 from slds_core.testing.programs import (
     PRECISIONS,
     broken,
@@ -28,7 +28,7 @@ _ROUNDING = 1e3  # units of rounding at which a residual counts as none, and a f
 
 
 def check_inference(plugin: InferencePlugin, *cases: Case) -> Outcome:
-    """Checks that inference reaches the fixed point or says that it did not, keeps its books, and can be compiled and batched.
+    """Checks that inference converges on an easy problem, never says so falsely, keeps its books, and can be compiled and batched.
 
     Args:
         plugin: the inference setting, with the parameters to check it with.
@@ -61,6 +61,8 @@ def _check_on(plugin: InferencePlugin, case: Case, outcome: Outcome) -> None:
         trial.check_trace()
     with outcome.contract("the bound does not end below its start"):
         trial.check_bound()
+    with outcome.contract(f"converges on {case.name}"):
+        trial.check_converges()
     with outcome.contract("the same without jit"):
         trial.check_eager()
     with outcome.contract("batch-safe"):
@@ -96,10 +98,17 @@ class _Trial:
                 require_shapes(found.state, start, "state")
                 self.judge(found, parameters, precision)
 
+    def check_converges(self) -> None:
+        if self.plugin.model_dump().get("tolerance", _UNSAID) == 0:
+            raise Declined("its tolerance is 0: it takes all its sweeps, whatever they change")
+        with jax.enable_x64(True):
+            status = name_of(self.program(*self.point(0, "float64")).status)
+            require(status in SUCCESSES, f"expected the status 'converged' on an easy problem, found '{status}'")
+
     def judge(self, found: Inference, parameters: Any, precision: str) -> None:
         """Requires a state that is said to be converged to stand still in one more sweep."""
         status = name_of(found.status)
-        if status not in ("converged", "precision_floor"):
+        if status not in SUCCESSES:
             return
         allowed = self.allowed(precision)
         moved = float(self.residual(parameters, found.state))
@@ -187,10 +196,11 @@ class _Trial:
                 moved = float(self.residual(parameters, found.state))
                 floor = _ROUNDING * float(jnp.finfo("float64").eps)
                 require(
-                    status not in ("converged", "precision_floor") or moved <= floor,
+                    status not in SUCCESSES or moved <= floor,
                     f"{variant!r}: expected another status than '{status}' where one more sweep changes the state by {moved:.1e}",
                 )
                 return
+            raise Declined(f"it refused all {len(variants)} limits up to {BUDGETS[-1]}: nothing ran out")
 
 
 def _require_same(found: Inference, wanted: Inference, what: str) -> None:

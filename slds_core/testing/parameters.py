@@ -30,6 +30,10 @@ def check_parameters(plugin: Plugin, kind: type[Plugin], outcome: Outcome) -> No
         require(False, "expected the key 'no_such_parameter' to be refused, found it accepted")
 
 
+BUDGETS = range(1, 17)
+"""What a starved plugin may spend: from one iteration to as many as any method should be able to begin with."""
+
+
 def starved(plugin: Plugin) -> list[Any]:
     """Returns the plugin with the tightest tolerance and ever larger budgets, its limits' lowest first.
 
@@ -41,7 +45,7 @@ def starved(plugin: Plugin) -> list[Any]:
         return []
     impossible = {"tolerance": 1e-300} if "tolerance" in cls.model_fields else {}
     found = []
-    for budget in range(1, 17):
+    for budget in BUDGETS:
         try:
             found.append(cls(**(plugin.model_dump() | dict.fromkeys(limits, budget) | impossible)))
         except ValidationError:  # below its own bound: the next

@@ -66,10 +66,10 @@ void hmm(int64_t time, int n, bool varying, Kind kind) {
   Numbers<T> d_first(n), d_pairs(moves), d_marginals(all);
   differentiate_hmm<T, S>({transition.data(), filtered.data(), predicted.data(), marginals.data(), probability.data(), reciprocal.data()}, chain,
                           {d_first.data(), d_pairs.data(), d_marginals.data()});
-  Numbers<T> shares(3 * time, T(0.5));
-  shares.front() = T(1);
+  Numbers<T> uniforms(3 * time, T(0.5));
+  uniforms.front() = T(1);
   std::vector<int32_t> paths(3 * time);
-  sample_hmm<T>(time, n, varying, 3, transition.data(), filtered.data(), shares.data(), paths.data());
+  sample_hmm<T>(time, n, varying, 3, transition.data(), filtered.data(), uniforms.data(), paths.data());
 }
 
 template <class T, class S>

@@ -90,7 +90,7 @@ def test_what_is_out_of_date_is_left_out(reference, study):
     assert SOME in page(study)
 
 
-def test_plain_snakemake_does_so_too_and_one_box_makes_no_report(reference, study):
+def test_plain_snakemake_does_so_too_and_one_result_makes_no_report(reference, study):
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(studies.ROOT / "Snakefile"), "--cores", "2"]
     command += ["--profile", str(studies.ROOT / "profiles" / "default"), "--directory", str(study)]
     environment = os.environ | {"PYTHONPATH": str(studies.ROOT)}

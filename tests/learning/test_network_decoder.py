@@ -175,7 +175,7 @@ def test_a_steps_gradient_beside_finite_differences_with_the_same_key(encoder):
     learnt, fixed = eqx.partition((model.encoder, model.decoder), eqx.is_inexact_array)
     ascent = jax.tree.map(
         jnp.subtract, eqx.filter((after.encoder, after.decoder), eqx.is_inexact_array), learnt
-    )  # the gradient, an observed entry
+    )  # the gradient, per observed entry
 
     @jax.jit
     def objective(learnt):
@@ -229,7 +229,7 @@ def test_an_exact_encoder_needs_a_linear_decoder():
 
 @pytest.mark.slow
 def test_a_network_learns_what_a_line_cannot():
-    """A dot on a screen lies on a curve. Same warm start; the bound on sequences that were not learnt from, in nats an entry."""
+    """A dot on a screen lies on a curve. Same warm start; the bound on sequences that were not learnt from, in nats per entry."""
     data = {"plugin": "bouncing_dot", "sequences": 10, "time": 30}
     bounds = {}
     for kind in ("linear", "mlp"):

@@ -155,7 +155,7 @@ def test_every_recorded_quantity_has_its_units_and_words():
     units = {name: unit for name, (unit, _) in QUANTITIES.items()}
     for name in ("bound", "likelihood", "local_divergence", "global_divergence", "converged_bound"):
         assert units.pop(name) == "nat", name
-        assert "an observed entry" in QUANTITIES[name][1]
+        assert "per observed entry" in QUANTITIES[name][1]
     assert [units.pop(name) for name in ("seconds", "cpu_seconds")] == ["s", "s"]
     assert set(units.values()) == {"1"}
     assert len({words for _, words in QUANTITIES.values()}) == len(QUANTITIES)
@@ -180,7 +180,7 @@ class At(NamedTuple):
 def test_lines_of_a_baseline_are_told_from_the_models(capsys, baseline, label):
     _, records = train(Steady(), At(0), 3, None, baseline=baseline)  # type: ignore[arg-type]
     assert records.shape == (3, len(QUANTITIES))
-    assert capsys.readouterr().err == f"{label}epoch 3 of 3: bound -1.2500 nats an entry, 0 s left\n"
+    assert capsys.readouterr().err == f"{label}epoch 3 of 3: bound -1.2500 nats per entry, 0 s left\n"
 
 
 def study(**changes):

@@ -11,6 +11,7 @@ from tolerances import DTYPE
 
 from slds_core.chains.packing import pack
 from slds_core.fixed_point import coordinate_ascent, newton_cg
+from slds_core.fixed_point.status import names_of
 from slds_core.models.random_slds import random_sequences
 from slds_core.models.slds import SLDSSequences, infer_in_rounds
 
@@ -42,6 +43,7 @@ def test_what_has_not_converged_says_so():
     parameters, start = drawn()
     found = infer_in_rounds(PROBLEM, parameters, start, tolerance=TOLERANCE, rounds=[3])
     assert found.converged.tolist() == [False, True, False, False, False]
+    assert names_of(found.status).tolist() == ["sweep_limit", "converged", *3 * ["sweep_limit"]]
     np.testing.assert_array_equal(found.converged, found.residual <= TOLERANCE)
     sweep = jax.jit(PROBLEM.sweep)
     state = start
@@ -62,6 +64,7 @@ def test_a_sequence_that_is_not_finite_stops_itself_alone():
     found = infer_in_rounds(PROBLEM, spoilt, start, tolerance=TOLERANCE, rounds=(5, 2000))
     assert found.converged.tolist() == [True, True, False, True, True]
     assert np.isnan(found.residual[2])
+    assert names_of(found.status)[2] == "nonfinite"
 
 
 def test_a_single_step_that_is_not_finite_stops_itself_alone():

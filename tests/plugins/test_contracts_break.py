@@ -155,6 +155,17 @@ class Terse(Gradient):
     scale: float = 1.0
 
 
+class Greedy(Gradient):
+    """Wants more sweeps than anybody gives it."""
+
+    max_sweeps: int = Field(400, ge=1, description="most sweeps")
+
+    def estimate(self, *point):
+        if self.max_sweeps < 100:
+            raise ValueError(f"max_sweeps: expected 100 or more, found {self.max_sweeps}")
+        return super().estimate(*point)
+
+
 class Drifts(Gradient):
     """Is another plugin each time that it is stored."""
 
@@ -214,6 +225,11 @@ def test_a_plugin_of_another_kind():
         check_inference(Downhill())  # pyright: ignore
 
 
+def test_who_refuses_to_starve_has_not_been_honest():
+    refused = "it refused all 16 limits up to 16: nothing ran out"
+    assert check_gradient(Greedy(), boltzmann()).declined["honest when starved"] == refused
+
+
 def test_declining_is_no_failure():
     class Declines(Gradient):
         """Wants nothing."""
@@ -237,6 +253,13 @@ class EarlyConverged(Inference):
     def infer(self, *point):
         found = coordinate_ascent(*point, max_sweeps=1)
         return eqx.tree_at(lambda f: f.status, found, InferenceStatus.converged)
+
+
+class Lazy(Inference):
+    """Takes one sweep for all, and says so."""
+
+    def infer(self, *point):
+        return coordinate_ascent(*point, max_sweeps=1)
 
 
 class Miscounts(Inference):
@@ -287,6 +310,7 @@ class NeverShort(Inference):
             "reaches the fixed point of a Boltzmann machine",
             "status 'converged': expected a change of at most",
         ),
+        (Lazy(), "converges on a Boltzmann machine", "expected the status 'converged' on an easy problem"),
         (Miscounts(), "trace as long as its iterations", "numbers and then NaN"),
         (Falls(), "the bound does not end below its start", "expected a bound of at least"),
         (IgnoresNaN(), "non-finite parameters", "expected the status 'nonfinite', found 'sweep_limit'"),

@@ -105,8 +105,8 @@ def test_the_table_of_methods_holds_every_column():
     head, first = csv.reader(Table("methods", "", METHOD_COLUMNS, [spread]).to_csv().splitlines())
     assert len(set(head)) == len(head)
     found = dict(zip(head, first, strict=True))
-    assert found["held-out bound (nat an entry)"] == "-1.0"
-    assert found["its standard error (nat an entry)"] == "0.01"
+    assert found["held-out bound (nat per entry)"] == "-1.0"
+    assert found["its standard error (nat per entry)"] == "0.01"
     assert (found["imputation's log-density (nat)"], found["forecast's log-density (nat)"]) == ("-1.0", "-2.0")
     assert method_rows(model)[1].bound_error is None  # in closed form
 

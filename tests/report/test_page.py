@@ -106,7 +106,7 @@ def test_absences_without_a_configuration_come_from_logs_and_other_models(folder
 def test_a_training_that_was_interrupted_has_not_failed(tmp_path, last, reason):
     log = tmp_path / "log" / "learnt" / "fit.log"
     log.parent.mkdir(parents=True)
-    log.write_text(f"epoch 1 of 40000: bound -2.0000 nats an entry, 9 s left\n{last}\n")
+    log.write_text(f"epoch 1 of 40000: bound -2.0000 nats per entry, 9 s left\n{last}\n")
     absence = _absence(("learnt", "model", "learnt"), None, tmp_path / "log")
     assert (absence.state, absence.reason) == ("missing", reason)
 
@@ -115,7 +115,7 @@ def test_a_training_that_was_interrupted_has_not_failed(tmp_path, last, reason):
 def test_what_stopped_a_training_is_its_reason(tmp_path, last):
     log = tmp_path / "log" / "learnt" / "fit.log"
     log.parent.mkdir(parents=True)
-    log.write_text(f"epoch 1 of 40000: bound -2.0000 nats an entry, 9 s left\n{last}\n")
+    log.write_text(f"epoch 1 of 40000: bound -2.0000 nats per entry, 9 s left\n{last}\n")
     absence = _absence(("learnt", "model", "learnt"), None, tmp_path / "log")
     assert (absence.state, absence.reason) == ("failed", last)
 

@@ -133,8 +133,8 @@ def test_a_mean_says_of_how_many_runs_it_is():
         if row["trained by"] == "b"
     ]
     assert exported["bound, runs"] == "1"
-    assert float(exported["bound (nat an entry)"]) == -0.9
-    assert [float(exported[f"difference{end} (nat an entry)"]) for end in ("", ", least", ", most")] == pytest.approx(
+    assert float(exported["bound (nat per entry)"]) == -0.9
+    assert [float(exported[f"difference{end} (nat per entry)"]) for end in ("", ", least", ", most")] == pytest.approx(
         [0.3] * 3
     )
     assert exported["difference, runs"] == "1"
@@ -144,7 +144,7 @@ def test_a_mean_says_of_how_many_runs_it_is():
     assert [row["held out"].text for row in shown] == ["–", "–"]
     assert [row["gradient error"].text for row in shown] == ["10\xa0%", "∞"]
     words = KIND.describe(study)
-    assert "ends at −1.1 (−1.2 to −1) nats an entry after 4 epochs (mean, and range over 2 of 3 seeds)" in words
+    assert "ends at −1.1 (−1.2 to −1) nats per entry after 4 epochs (mean, and range over 2 of 3 seeds)" in words
     assert "b: 0.3 (0.3 to 0.3, 1 of 3 seeds) from that" in words
 
 
@@ -269,7 +269,7 @@ def test_the_figure_says_what_the_rows_say(study):
     assert isinstance(KIND.draw(study), Figure)
     words = KIND.describe(study)
     assert words.startswith(
-        "good, whose gradients are the most accurate of those judged, ends at −1.05 (−1.1 to −1) nats an entry after 4 epochs"
+        "good, whose gradients are the most accurate of those judged, ends at −1.05 (−1.1 to −1) nats per entry after 4 epochs"
     )
     assert (
         "one_step: −0.3 (−0.4 to −0.2) from that, −0.15 (−0.2 to −0.1) on sequences held out; gradients off by 0.1."

@@ -53,8 +53,8 @@ def fisher_product(residuals: GaussianResiduals, direction: GaussianPotentials) 
     gain, conditional, offset = residuals.gain, residuals.conditional, residuals.offset
     past_gain = _pad_start(gain[:-1]).mT
     cross, d_cross = direction.cross, pad_end(direction.cross)
-    bent = cross.mT @ gain[:-1]
-    d_precision = -(direction.quadratic + direction.quadratic.mT) - _pad_start(bent + bent.mT)
+    cross_gain = cross.mT @ gain[:-1]
+    d_precision = -(direction.quadratic + direction.quadratic.mT) - _pad_start(cross_gain + cross_gain.mT)
     d_filtered = congruence(past_gain, d_precision)
 
     shift = apply(cross.mT, offset[:-1]) - apply(gain[:-1].mT, apply(d_filtered[:-1], offset[:-1]))

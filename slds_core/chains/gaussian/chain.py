@@ -8,18 +8,16 @@ of the log-partition is the expected statistics; their derivative is the Fisher 
 positive semidefinite. ``smooth`` carries these facts as its derivative rule, whatever back end computes it.
 """
 
-from functools import partial
 from types import ModuleType
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from slds_core.chains.backend import Backend, choose, promote
+from slds_core.chains.exponential_family import Kernels, smooth_with_fisher_rule
 from slds_core.chains.gaussian import associative, native, scan
 from slds_core.chains.gaussian.types import GaussianPotentials, GaussianStatistics
-from slds_core.chains.symmetric import symmetric_linear
 
 BACKENDS: dict[str, ModuleType] = {"native": native, "scan": scan, "associative": associative}
 
@@ -51,7 +49,8 @@ def smooth(potentials: GaussianPotentials, *, backend: Backend | None = None) ->
     """
     check_shapes(potentials)
     potentials = promote(potentials)
-    return _smooth(choose(backend, BACKENDS, potentials.linear.dtype), potentials)
+    kernels = _kernels(choose(backend, BACKENDS, potentials.linear.dtype))
+    return GaussianPosterior(*smooth_with_fisher_rule(kernels, potentials))
 
 
 def homogeneous(
@@ -103,29 +102,9 @@ def inner(potentials: GaussianPotentials, statistics: GaussianStatistics) -> Flo
     )
 
 
-@partial(jax.custom_jvp, nondiff_argnums=(0,))
-def _smooth(backend: str, potentials: GaussianPotentials) -> GaussianPosterior:
-    return GaussianPosterior(*BACKENDS[backend].smooth(potentials))
-
-
-@_smooth.defjvp
-def _smooth_jvp(backend, primals, tangents):
-    (potentials,), (direction,) = primals, tangents
-    log_partition, statistics, residuals = BACKENDS[backend].linearise(potentials)
-    image = symmetric_linear(_fisher_product(backend), residuals, direction)
-    return (
-        GaussianPosterior(log_partition, statistics),
-        GaussianPosterior(inner(direction, statistics), GaussianStatistics(image.quadratic, image.cross, image.linear)),
-    )
-
-
-def _fisher_product(backend: str):
-    def product(residuals, direction: GaussianPotentials) -> GaussianPotentials:
-        image = BACKENDS[backend].fisher_product(residuals, direction)
-        # A symmetric map's image lives where its argument does: the dual pairing is by position.
-        return GaussianPotentials(image.second_moment, image.cross_moment, image.mean)
-
-    return product
+def _kernels(backend: Backend) -> Kernels:
+    chosen = BACKENDS[backend]
+    return Kernels(chosen.smooth, chosen.linearise, chosen.fisher_product, inner)
 
 
 def check_shapes(potentials: GaussianPotentials) -> None:

@@ -1,4 +1,4 @@
-"""Gaussian chain, sequential in time: eliminate forward, substitute backward. The right choice on a CPU.
+"""Gaussian chain, sequential in time: eliminate forward, substitute backward.
 
 Eliminating ``z_0, …, z_{t-1}`` leaves ``z_t`` with precision ``P_t`` and linear term ``ℓ_t``:
 
@@ -62,14 +62,14 @@ def fisher_product(residuals: GaussianResiduals, direction: GaussianPotentials) 
         d_from_past, d_linear_from_past = carry
         gain, conditional, offset, d_precision, d_cross, d_linear = step
         d_filtered = d_precision + d_from_past
-        pull = d_linear + d_linear_from_past - apply(d_filtered, offset)
-        twist = d_cross - matmul(d_filtered, gain)
+        d_linear_residual = d_linear + d_linear_from_past - apply(d_filtered, offset)
+        d_cross_residual = d_cross - matmul(d_filtered, gain)
         carry = (
-            -(matmul(d_cross.T, gain) + matmul(gain.T, twist)),
-            apply(d_cross.T, offset) + apply(gain.T, pull),
+            -(matmul(d_cross.T, gain) + matmul(gain.T, d_cross_residual)),
+            apply(d_cross.T, offset) + apply(gain.T, d_linear_residual),
         )
         d_conditional = -matmul(matmul(conditional, d_filtered), conditional)
-        return carry, (matmul(conditional, twist), d_conditional, apply(conditional, pull))
+        return carry, (matmul(conditional, d_cross_residual), d_conditional, apply(conditional, d_linear_residual))
 
     def substitute(carry, step):
         d_mean, d_covariance = carry

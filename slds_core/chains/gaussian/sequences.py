@@ -12,12 +12,12 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from slds_core.chains.backend import Backend, choose, promote, runs_end_to_end
+from slds_core.chains.exponential_family import Kernels, smooth_with_fisher_rule
 from slds_core.chains.gaussian import native
 from slds_core.chains.gaussian.chain import BACKENDS, GaussianPosterior, smooth
 from slds_core.chains.gaussian.padding import end_to_end, set_apart, side_by_side
 from slds_core.chains.gaussian.types import GaussianPotentials, GaussianStatistics
 from slds_core.chains.packing import Lengths, as_lengths, inside, total, transitions
-from slds_core.chains.symmetric import symmetric_linear
 
 
 def smooth_sequences(
@@ -42,7 +42,7 @@ def smooth_sequences(
     potentials = promote(potentials)
     chosen = choose(backend, BACKENDS, potentials.linear.dtype)
     if runs_end_to_end(chosen):
-        return _smooth(lengths, potentials)
+        return GaussianPosterior(*smooth_with_fisher_rule(_kernels(lengths), potentials))
     apart = side_by_side(lengths, potentials)
     if len(set(lengths)) > 1:
         apart = jax.vmap(set_apart)(apart, jnp.asarray(inside(lengths)))
@@ -50,27 +50,12 @@ def smooth_sequences(
     return GaussianPosterior(found.log_partition, end_to_end(lengths, found.statistics))
 
 
-@partial(jax.custom_jvp, nondiff_argnums=(0,))
-def _smooth(lengths: Lengths, potentials: GaussianPotentials) -> GaussianPosterior:
-    return GaussianPosterior(*native.smooth(potentials, lengths))
-
-
-@_smooth.defjvp
-def _smooth_jvp(lengths, primals, tangents):
-    (potentials,), (direction,) = primals, tangents
-    log_partition, statistics, residuals = native.linearise(potentials, lengths)
-
-    def product(residuals, direction: GaussianPotentials) -> GaussianPotentials:
-        image = native.fisher_product(residuals, direction, lengths)
-        # A symmetric map's image lives where its argument does: the dual pairing is by position.
-        return GaussianPotentials(image.second_moment, image.cross_moment, image.mean)
-
-    image = symmetric_linear(product, residuals, direction)
-    return (
-        GaussianPosterior(log_partition, statistics),
-        GaussianPosterior(
-            inner(direction, statistics, lengths), GaussianStatistics(image.quadratic, image.cross, image.linear)
-        ),
+def _kernels(lengths: Lengths) -> Kernels:
+    return Kernels(
+        smooth=partial(native.smooth, lengths=lengths),
+        linearise=partial(native.linearise, lengths=lengths),
+        fisher_product=partial(native.fisher_product, lengths=lengths),
+        inner=partial(inner, lengths=lengths),
     )
 
 

@@ -61,11 +61,11 @@ def fisher_product(residuals: HMMResiduals, direction: HMMPotentials) -> HMMStat
     return HMMStatistics(d_marginals[0], _like(residuals.transition, d_pairs), d_marginals)
 
 
-def sample(residuals: HMMResiduals, shares: Float[Array, "time draw"]) -> Int[Array, "time draw"]:
-    """Returns the paths that uniform shares of the conditional probabilities lead to: maps from next to own state, composed."""
+def sample(residuals: HMMResiduals, uniforms: Float[Array, "time draw"]) -> Int[Array, "time draw"]:
+    """Returns the paths that uniform draws from [0, 1) lead to: maps from next to own state, composed."""
     scores = jnp.swapaxes(residuals.filtered[:-1, :, None] + residuals.transition, -1, -2)
-    own = pick(scores[:, None], shares[:-1, :, None])  # of each step and draw, by the next state
-    last = pick(residuals.filtered[-1], shares[-1])
+    own = pick(scores[:, None], uniforms[:-1, :, None])  # of each step and draw, by the next state
+    last = pick(residuals.filtered[-1], uniforms[-1])
     towards_last = lax.associative_scan(lambda later, earlier: _follow(earlier, later), own, reverse=True)
     states = _follow(towards_last, last[None, :, None])[..., 0]
     return jnp.concatenate([states, last[None]])

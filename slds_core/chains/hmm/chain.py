@@ -7,18 +7,16 @@ Fisher information matrix, the covariance of the indicators: symmetric and posit
 facts as its derivative rule, whatever back end computes it.
 """
 
-from functools import partial
 from types import ModuleType
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from slds_core.chains.backend import Backend, choose, promote
+from slds_core.chains.exponential_family import Kernels, smooth_with_fisher_rule
 from slds_core.chains.hmm import associative, native, scan
 from slds_core.chains.hmm.types import HMMPotentials, HMMStatistics
-from slds_core.chains.symmetric import symmetric_linear
 
 BACKENDS: dict[str, ModuleType] = {"native": native, "scan": scan, "associative": associative}
 
@@ -54,7 +52,7 @@ def smooth(potentials: HMMPotentials, *, backend: Backend | None = None) -> HMMP
     chosen = choose(backend, BACKENDS, potentials.unary.dtype)
     if potentials.unary.shape[0] == 0:
         return HMMPosterior(jnp.zeros((), potentials.unary.dtype), _nothing(potentials))
-    return _smooth(chosen, potentials)
+    return HMMPosterior(*smooth_with_fisher_rule(_kernels(chosen), potentials))
 
 
 def inner(potentials: HMMPotentials, statistics: HMMStatistics) -> Float[Array, ""]:
@@ -70,34 +68,18 @@ def inner(potentials: HMMPotentials, statistics: HMMStatistics) -> Float[Array, 
     )
 
 
-@partial(jax.custom_jvp, nondiff_argnums=(0,))
-def _smooth(backend: str, potentials: HMMPotentials) -> HMMPosterior:
-    return HMMPosterior(*BACKENDS[backend].smooth(potentials))
+def _kernels(backend: Backend) -> Kernels:
+    chosen = BACKENDS[backend]
+    return Kernels(chosen.smooth, chosen.linearise, chosen.fisher_product, _slope)
 
 
-@_smooth.defjvp
-def _smooth_jvp(backend, primals, tangents):
-    (potentials,), (direction,) = primals, tangents
-    log_partition, statistics, residuals = BACKENDS[backend].linearise(potentials)
-    image = symmetric_linear(_fisher_product(backend), residuals, direction)
-    slope = (
+def _slope(direction: HMMPotentials, statistics: HMMStatistics) -> Float[Array, ""]:
+    """Returns ``inner`` of a direction, whose entries are finite even where the log-potential is not."""
+    return (
         jnp.vdot(direction.initial, statistics.initial)
         + jnp.vdot(direction.transition, statistics.transition)
         + jnp.vdot(direction.unary, statistics.marginals)
     )
-    return (
-        HMMPosterior(log_partition, statistics),
-        HMMPosterior(slope, HMMStatistics(image.initial, image.transition, image.unary)),
-    )
-
-
-def _fisher_product(backend: str):
-    def product(residuals, direction: HMMPotentials) -> HMMPotentials:
-        image = BACKENDS[backend].fisher_product(residuals, direction)
-        # A symmetric map's image lives where its argument does: the dual pairing is by position.
-        return HMMPotentials(image.initial, image.transition, image.marginals)
-
-    return product
 
 
 def _nothing(potentials: HMMPotentials) -> HMMStatistics:

@@ -43,12 +43,12 @@ def fisher_product(residuals: NativeResiduals, direction: HMMPotentials, lengths
     return _fisher_product(lengths, residuals, direction)
 
 
-def sample(residuals: NativeResiduals, shares: Float[Array, "time draw"]) -> Int[Array, "time draw"]:
-    """Returns the paths that uniform shares of the conditional probabilities lead to."""
+def sample(residuals: NativeResiduals, uniforms: Float[Array, "time draw"]) -> Int[Array, "time draw"]:
+    """Returns the paths that uniform draws from [0, 1) lead to."""
     logs = residuals.logs
     varying = logs.transition.ndim == 3
-    shape = jax.ShapeDtypeStruct(shares.shape, jnp.int32)
-    arguments = jax.lax.stop_gradient((logs.transition, logs.filtered, shares))
+    shape = jax.ShapeDtypeStruct(uniforms.shape, jnp.int32)
+    arguments = jax.lax.stop_gradient((logs.transition, logs.filtered, uniforms))
     (paths,) = call("slds_hmm_sample", [shape], *arguments, varying=varying)
     return paths
 

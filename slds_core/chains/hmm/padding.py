@@ -32,8 +32,9 @@ def without_end(
 ) -> tuple[Float[Array, ""], HMMStatistics]:
     """Returns log-partition and statistics of a chain that ``with_end`` made, less the last state; NaN where no path is possible.
 
-    Where none is, the likeliest is one that ends too soon, which is only so improbable: what it leaves to the other states are plausible
-    numbers. Every path has an end before its time then, and otherwise none has, so probability tells them apart.
+    If no path is possible, the padded chain's best path enters the end state too early, at the weight of an impossible event, and the
+    other states' statistics look plausible. Such a chain is in the end state before its real end with probability one, any other with
+    probability zero: the sum below tells them apart.
     """
     impossible = jnp.sum(jnp.where(real, statistics.marginals[:, -1], 0)) > 0.5
     spoil = jnp.where(impossible, jnp.nan, 1).astype(log_partition.dtype)  # a factor: derivatives are NaN too

@@ -38,5 +38,5 @@ def sample(
     if time == 0:
         return jnp.zeros((draws, 0), jnp.int32)
     _, _, residuals = chosen.linearise(potentials)
-    shares = jax.random.uniform(key, (time, draws), potentials.unary.dtype)
-    return chosen.sample(residuals, shares).T
+    uniforms = jax.random.uniform(key, (time, draws), potentials.unary.dtype)
+    return chosen.sample(residuals, uniforms).T

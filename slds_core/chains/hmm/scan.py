@@ -1,4 +1,4 @@
-"""Hidden Markov model, sequential in time, in logarithms. The right choice on a CPU.
+"""Hidden Markov model, sequential in time, in logarithms.
 
 Forward, ``f_t = log P(k_t | o_0 … o_t)`` follows from the predictions ``p_{t+1,j} = log Σ_i exp(f_{t,i} + A_ij)``. Backward, the
 conditionals ``W_ij = P(k_t = i | k_{t+1} = j) = exp(f_{t,i} + A_ij - p_{t+1,j})`` carry the marginals: ``γ_t = W γ_{t+1}``. The
@@ -90,28 +90,30 @@ def fisher_product(residuals: HMMResiduals, direction: HMMPotentials) -> HMMStat
     return HMMStatistics(d_marginals[0], d_total if d_pairs is None else d_pairs, d_marginals)
 
 
-def sample(residuals: HMMResiduals, shares: Float[Array, "time draw"]) -> Int[Array, "time draw"]:
-    """Returns the paths that uniform shares of the conditional probabilities lead to."""
+def sample(residuals: HMMResiduals, uniforms: Float[Array, "time draw"]) -> Int[Array, "time draw"]:
+    """Returns the paths that uniform draws from [0, 1) lead to."""
     varying = residuals.transition.ndim == 3
 
     def substitute(following, step):
-        filtered, shares, *own = step
+        filtered, uniforms, *own = step
         moves = (own[0] if varying else residuals.transition).T[following]
-        states = jnp.where(following < 0, -1, pick(filtered + moves, shares))
+        states = jnp.where(following < 0, -1, pick(filtered + moves, uniforms))
         return states, states
 
     own = (residuals.transition,) if varying else ()
-    last = pick(jnp.broadcast_to(residuals.filtered[-1], (shares.shape[1], residuals.filtered.shape[1])), shares[-1])
-    _, states = lax.scan(substitute, last, (residuals.filtered[:-1], shares[:-1], *own), reverse=True)
+    last = pick(
+        jnp.broadcast_to(residuals.filtered[-1], (uniforms.shape[1], residuals.filtered.shape[1])), uniforms[-1]
+    )
+    _, states = lax.scan(substitute, last, (residuals.filtered[:-1], uniforms[:-1], *own), reverse=True)
     return jnp.concatenate([states, last[None]])
 
 
-def pick(scores: Float[Array, "*batch state"], shares: Float[Array, "*batch"]) -> Int[Array, "*batch"]:
+def pick(scores: Float[Array, "*batch state"], uniforms: Float[Array, "*batch"]) -> Int[Array, "*batch"]:
     """Returns the first state at which the sum of probabilities, ``exp`` of the scores, exceeds that share of the total.
 
     Args:
         scores: logarithms of probabilities, up to a constant.
-        shares: from zero to below one.
+        uniforms: from zero to below one.
 
     Returns:
         The states; -1 where all probabilities are zero, or one is NaN.
@@ -120,7 +122,7 @@ def pick(scores: Float[Array, "*batch state"], shares: Float[Array, "*batch"]) -
     sums = jnp.cumsum(weights, axis=-1)
     total = sums[..., -1]
     # a share that rounding took to the whole has the last state that is possible at all
-    reached = (shares * total)[..., None] < jnp.where(weights > 0, sums, -1)
+    reached = (uniforms * total)[..., None] < jnp.where(weights > 0, sums, -1)
     whole = jnp.argmax(sums == total[..., None], axis=-1)
     state = jnp.where(jnp.any(reached, axis=-1), jnp.argmax(reached, axis=-1), whole)
     return jnp.where(total > 0, state, -1).astype(jnp.int32)

@@ -11,12 +11,12 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from slds_core.chains.backend import Backend, choose, promote, runs_end_to_end
+from slds_core.chains.exponential_family import Kernels, smooth_with_fisher_rule
 from slds_core.chains.hmm import native
 from slds_core.chains.hmm.chain import BACKENDS, HMMPosterior, smooth
 from slds_core.chains.hmm.padding import with_end, without_end
 from slds_core.chains.hmm.types import HMMPotentials, HMMStatistics
 from slds_core.chains.packing import Lengths, as_lengths, inside, pack, total, unpack
-from slds_core.chains.symmetric import symmetric_linear
 
 
 def smooth_sequences(
@@ -47,7 +47,7 @@ def smooth_sequences(
         zero = jax.tree.map(jnp.zeros_like, (potentials.initial[:, 0], potentials))
         return HMMPosterior(zero[0], HMMStatistics(zero[1].initial, zero[1].transition, zero[1].unary))
     if runs_end_to_end(chosen):
-        return _smooth(lengths, potentials)
+        return HMMPosterior(*smooth_with_fisher_rule(_kernels(lengths), potentials))
     apart = HMMPotentials(potentials.initial, potentials.transition, unpack(lengths, potentials.unary))
     ragged, real = len(set(lengths)) > 1, jnp.asarray(inside(lengths))
     found = jax.vmap(partial(smooth, backend=chosen))(jax.vmap(with_end)(apart, real) if ragged else apart)
@@ -58,27 +58,12 @@ def smooth_sequences(
     return HMMPosterior(log_partition, HMMStatistics(statistics.initial, statistics.transition, marginals))
 
 
-@partial(jax.custom_jvp, nondiff_argnums=(0,))
-def _smooth(lengths: Lengths, potentials: HMMPotentials) -> HMMPosterior:
-    return HMMPosterior(*native.smooth(potentials, lengths))
-
-
-@_smooth.defjvp
-def _smooth_jvp(lengths, primals, tangents):
-    (potentials,), (direction,) = primals, tangents
-    log_partition, statistics, residuals = native.linearise(potentials, lengths)
-
-    def product(residuals, direction: HMMPotentials) -> HMMPotentials:
-        image = native.fisher_product(residuals, direction, lengths)
-        # A symmetric map's image lives where its argument does: the dual pairing is by position.
-        return HMMPotentials(image.initial, image.transition, image.marginals)
-
-    image = symmetric_linear(product, residuals, direction)
-    return (
-        HMMPosterior(log_partition, statistics),
-        HMMPosterior(
-            _slope(direction, statistics, lengths), HMMStatistics(image.initial, image.transition, image.unary)
-        ),
+def _kernels(lengths: Lengths) -> Kernels:
+    return Kernels(
+        smooth=partial(native.smooth, lengths=lengths),
+        linearise=partial(native.linearise, lengths=lengths),
+        fisher_product=partial(native.fisher_product, lengths=lengths),
+        inner=partial(_slope, lengths=lengths),
     )
 
 

@@ -144,15 +144,15 @@ Error hmm_fisher(ffi::ThreadPool pool, bool varying, Lengths lengths, AnyBuffer 
   });
 }
 
-Error hmm_sample(ffi::ThreadPool pool, bool varying, Lengths lengths, AnyBuffer transition, AnyBuffer filtered, AnyBuffer shares,
+Error hmm_sample(ffi::ThreadPool pool, bool varying, Lengths lengths, AnyBuffer transition, AnyBuffer filtered, AnyBuffer uniforms,
                  Result<AnyBuffer> paths) {
   const Chains chains(filtered, varying, lengths);
   if (!chains.fits()) return kNoChain;
-  const int64_t draws = draws_of(shares, 2);
+  const int64_t draws = draws_of(uniforms, 2);
   const std::vector<int64_t> all{chains.time, draws};
   Check check(chains.shape.batch, filtered.element_type());
   check("residuals", transition, chains.moves());
-  check("shares", shares, all);
+  check("uniforms", uniforms, all);
   Check whole_numbers(chains.shape.batch, ffi::S32);
   whole_numbers("paths", *paths, all);
   if (check.failed()) return check.error();
@@ -162,7 +162,7 @@ Error hmm_sample(ffi::ThreadPool pool, bool varying, Lengths lengths, AnyBuffer 
     using T = typename decltype(shape)::Number;
     const int64_t begin = place.step * draws;
     sample_hmm<T>(place.time, static_cast<int>(chains.states), varying, draws, chains.move<T>(transition, place),
-                  chains.each<T>(filtered, place), part<T>(shares, begin), part<int32_t>(*paths, begin));
+                  chains.each<T>(filtered, place), part<T>(uniforms, begin), part<int32_t>(*paths, begin));
   });
 }
 

@@ -406,9 +406,9 @@ inline int32_t pick(int size, const T* weights, T share) {
   return last;  // a share that rounding took to the whole
 }
 
-// Draws paths backwards from P(k_t | k_{t+1}, o_0 … o_t); shares, uniform on [0, 1), and paths are (time, draws).
+// Draws paths backwards from P(k_t | k_{t+1}, o_0 … o_t); uniforms, uniform on [0, 1), and paths are (time, draws).
 template <class T>
-void sample_hmm(int64_t time, int states, bool varying, int64_t draws, const T* transition, const T* filtered, const T* shares,
+void sample_hmm(int64_t time, int states, bool varying, int64_t draws, const T* transition, const T* filtered, const T* uniforms,
                 int32_t* paths) {
   const int64_t square = static_cast<int64_t>(states) * states;
   Scratch<T> memory(states);
@@ -426,7 +426,7 @@ void sample_hmm(int64_t time, int states, bool varying, int64_t draws, const T* 
       T largest = score(0);
       for (int i = 1; i < states; ++i) largest = std::max(largest, score(i));
       for (int i = 0; i < states; ++i) weights[i] = std::exp(score(i) - largest);
-      paths[here] = pick(states, weights, shares[here]);
+      paths[here] = pick(states, weights, uniforms[here]);
     }
   }
 }

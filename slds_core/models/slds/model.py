@@ -95,9 +95,9 @@ class SLDS(SLDSModel):
             message,
             second,
             parameters.time - 1,
-            paid_twice=jnp.vdot(message - parameters.dynamics.constant[None], state),
-            evidence=recognition_energy(parameters, first.statistics),
-            moved=jnp.vdot(message, second.statistics.marginals - state),
+            transition_energy=jnp.vdot(message - parameters.dynamics.constant[None], state),
+            recognition_energy=recognition_energy(parameters, first.statistics),
+            message_change=jnp.vdot(message, second.statistics.marginals - state),
         )
 
     def elbo(self, posterior: SLDSPosterior) -> Float[Array, ""]:
@@ -158,26 +158,26 @@ def bounds(
     second: Block,
     transitions: Float[Array, "*sequence"] | int,
     *,
-    paid_twice: Float[Array, "*sequence"],
-    evidence: Float[Array, "*sequence"],
-    moved: Float[Array, "*sequence"],
+    transition_energy: Float[Array, "*sequence"],
+    recognition_energy: Float[Array, "*sequence"],
+    message_change: Float[Array, "*sequence"],
 ) -> SLDSPosterior:
     """Returns both blocks with their bounds, of each sequence where there are many.
 
-    Each factor is the best one when it is made, so entropies and energies collapse into log-partitions; what remains is the transitions'
-    energy, paid once too often, at the marginals that q(z) was made from.
+    Each factor is optimal when it is computed, so entropies and energies cancel into log-partitions. The transition energy, at the
+    marginals that q(z) was computed from, is then counted twice, and subtracted once.
 
     Args:
         parameters, first, message, second: as for ``MeanField.combine``.
         transitions: how many there are.
-        paid_twice: the message without its constants, times the marginals that it follows from (nats).
-        evidence: ``E_q[log ψ]`` (nats).
-        moved: the message times the sweep's change of the marginals (nats).
+        transition_energy: the message without its constants, times the marginals that it follows from (nats).
+        recognition_energy: ``E_q[log ψ]`` (nats).
+        message_change: the message times the sweep's change of the marginals (nats).
 
     References:
         Ghahramani and Hinton (2000), "Variational learning for switching state-space models"; docs/theory.md, (18).
     """
-    bound = first.log_partition + second.log_partition - paid_twice - normalizer(parameters, transitions)
+    bound = first.log_partition + second.log_partition - transition_energy - normalizer(parameters, transitions)
     return SLDSPosterior(
         gaussian=first.statistics,
         gaussian_log_partition=first.log_partition,
@@ -185,8 +185,8 @@ def bounds(
         discrete=second.statistics,
         discrete_log_partition=second.log_partition,
         elbo=bound,
-        kl=evidence - bound,
-        kl_notebook=evidence - bound + moved,
+        kl=recognition_energy - bound,
+        kl_notebook=recognition_energy - bound + message_change,
     )
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Bool, Float, Int
 
-from slds_core.fixed_point import Inference, coordinate_ascent
+from slds_core.fixed_point import Inference, InferenceStatus, coordinate_ascent
 from slds_core.fixed_point.residual import change_by_sequence, resolvable
 from slds_core.models.slds.potentials import SLDSPotentials
 from slds_core.models.slds.sequences import SLDSSequences
@@ -30,7 +30,12 @@ class Settled(NamedTuple):
         np.ndarray, " sequence"
     ]  # largest change of its state in one more sweep; NaN where inference broke down
     sweeps: Int[np.ndarray, " sequence"]  # sweeps and Jacobian products of the rounds that it took part in
-    converged: Bool[np.ndarray, " sequence"]
+    status: InferenceStatus  # a batch: converged, sweep_limit or nonfinite
+
+    @property
+    def converged(self) -> Bool[np.ndarray, " sequence"]:
+        """Whether each sequence is at its fixed point."""
+        return np.asarray(self.status == InferenceStatus.converged)
 
 
 def infer_in_rounds(
@@ -73,7 +78,9 @@ def infer_in_rounds(
         if not finite.all():  # the solver stopped for all when it met these: the others have their round again
             waiting.insert(0, most)
         left = left[finite & (residual[left] > enough)]
-    return Settled(state, residual, sweeps, residual <= enough)
+    ended = InferenceStatus.where(np.isfinite(residual), InferenceStatus.sweep_limit, InferenceStatus.nonfinite)
+    status = InferenceStatus.where(residual <= enough, InferenceStatus.converged, ended)
+    return Settled(state, residual, sweeps, status)
 
 
 @partial(jax.jit, static_argnums=(0, 1, 2))

@@ -96,9 +96,9 @@ class SLDSSequences(SLDSModel):
             message,
             second,
             jnp.asarray(self._transitions, message.dtype),
-            paid_twice=total(self._transitions, jnp.sum(offered * state, 1)),
-            evidence=total(self.lengths, terms),
-            moved=total(self._transitions, jnp.sum(message * (second.statistics.marginals - state), 1)),
+            transition_energy=total(self._transitions, jnp.sum(offered * state, 1)),
+            recognition_energy=total(self.lengths, terms),
+            message_change=total(self._transitions, jnp.sum(message * (second.statistics.marginals - state), 1)),
         )
 
     def elbo(self, posterior: SLDSPosterior) -> Float[Array, ""]:

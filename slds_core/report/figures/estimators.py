@@ -24,7 +24,8 @@ from slds_core.report.figures.canvas import (
     shortened,
     styled,
 )
-from slds_core.report.trainings import Contest, Study, Training, contests
+from slds_core.report.load import StudyResults
+from slds_core.report.trainings import Contest, Training, contests
 
 TITLE = "One model, learnt with several gradients"
 _FLOOR = 1e-16  # errors below rounding are drawn here
@@ -41,7 +42,7 @@ class _Strip:
 
 
 @styled
-def estimators(study: Study) -> Figure | None:
+def estimators(study: StudyResults) -> Figure | None:
     """Returns the bounds and times of all trainings of one model, a dot each, and their gradients' errors by epoch; None below two.
 
     Bounds are set beside those of the most accurate gradients at the same seed, where none was judged of the study's first. Of several
@@ -85,7 +86,7 @@ def estimators(study: Study) -> Figure | None:
 def _strips(found: Contest) -> list[_Strip]:
     """Returns what is shown of each run: of sequences held out, and of the way, only where a run has numbers of it."""
     runs = [run for own in found.runs.values() for run in own]
-    unit, every = "Δ bound (nat an entry)", lambda run: True
+    unit, every = "Δ bound (nat per entry)", lambda run: True
     strips = [_Strip("Sequences learnt from", unit, lambda run: found.difference(run, "bound"), every)]
     if not all(np.isnan(run.held_out_bound) for run in runs):
         strips += [_Strip("Sequences held out", unit, lambda run: found.difference(run, "held_out_bound"), every)]
@@ -119,7 +120,7 @@ def _note(found: Contest, names: list[str], start: str) -> str:
     return " ".join(parts)
 
 
-def describe(study: Study) -> str:
+def describe(study: StudyResults) -> str:
     """Returns what the figure shows: each estimator's differences in the bounds with their range over seeds, and its gradients' error."""
     found = _largest(study)
     if found is None:
@@ -127,7 +128,7 @@ def describe(study: Study) -> str:
     first = found.runs[found.reference]
     bounds = np.array([run.bound for run in first if np.isfinite(run.bound)])
     count = f"{len(first)}" if bounds.size == len(first) else f"{bounds.size} of {len(first)}"
-    end = f"ends at {_spread(bounds)} nats an entry" if bounds.size else "has no finite bound"
+    end = f"ends at {_spread(bounds)} nats per entry" if bounds.size else "has no finite bound"
     over = f" (mean, and range over {count} seeds)" if bounds.size else ""
     sentences = [f"{found.reference}, {_why(found)}, {end} after {first[0].epochs} epochs{over}."]
     for name in list(found.runs)[1:]:
@@ -144,7 +145,7 @@ def describe(study: Study) -> str:
     return " ".join(sentences)
 
 
-def table(study: Study) -> list[dict[str, Any]]:
+def table(study: StudyResults) -> list[dict[str, Any]]:
     """Returns a row for each training of the models that two estimators or more have learnt."""
     return [
         {
@@ -180,7 +181,7 @@ def _why(found: Contest) -> str:
     return f"the first in the study, which others are set beside since {judged}"
 
 
-def _largest(study: Study) -> Contest | None:
+def _largest(study: StudyResults) -> Contest | None:
     return max(contests(study), key=lambda found: len(found.runs), default=None)
 
 
@@ -229,6 +230,6 @@ def _spread(values: np.ndarray, runs: int | None = None) -> str:
     return f"{number(float(values.mean()))} ({number(float(values.min()))} to {number(float(values.max()))}{of})"
 
 
-def applies(study: Study) -> bool:
+def applies(study: StudyResults) -> bool:
     """Returns whether a model was learnt by two estimators or more."""
     return bool(contests(study))

@@ -26,7 +26,7 @@ def learning(results: ModelResults) -> Figure:
         axes.annotate(
             number(final), (len(bound), final), (-4, 7), textcoords="offset points", ha="right", fontsize=8, color=INK
         )
-    axes.set(xlabel="epochs before", ylabel="nat an entry", xlim=(0, max(len(bound), 1)))
+    axes.set(xlabel="epochs before", ylabel="nat per entry", xlim=(0, max(len(bound), 1)))
     axes.margins(y=0.12)
     axes.locator_params(axis="x", integer=True)
     axes.set_title("Learnt from", pad=8)
@@ -55,7 +55,7 @@ def learning(results: ModelResults) -> Figure:
         axes.margins(x=0.25)
         axes.tick_params(axis="y", length=0)
         axes.locator_params(axis="x", nbins=3)
-        axes.set_xlabel("nat an entry")
+        axes.set_xlabel("nat per entry")
         axes.set_title("Held out", pad=8)
     footnote(figure, _note(final, held_out))
     return figure
@@ -71,7 +71,7 @@ def describe(results: ModelResults) -> str:
     """Returns what the figure shows: where the bound began and ended, and how it compares on what was held out."""
     bound, final, held_out = _numbers(results)
     last = final if np.isfinite(final) or not len(bound) else float(bound[-1])
-    text = f"After {len(bound)} epochs the bound is {number(last)} nats an observed entry"
+    text = f"After {len(bound)} epochs the bound is {number(last)} nats per observed entry"
     text += f", from {number(float(bound[0]))} at the warm start." if len(bound) else "."
     if held_out:
         others = [f"{METHODS.get(name, name)} {_said(value)}" for name, value in held_out.items() if name != "model"]

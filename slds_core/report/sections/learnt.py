@@ -109,14 +109,14 @@ METHOD_COLUMNS: list[Column] = [
         "on the log-likelihood of sequences held out, standardised; of the HMM the log-likelihood itself",
         lambda row: row.bound,
         _number,
-        "nat an entry",
+        "nat per entry",
     ),
     Column(
         "its standard error",
         "of that bound, where a decoder with a network draws samples",
         lambda row: row.bound_error,
         short,
-        "nat an entry",
+        "nat per entry",
     ),
     Column(
         "imputation",

@@ -7,7 +7,7 @@ from typing import Any
 import xarray as xr
 from markupsafe import Markup
 
-from slds_core.report.load import ModelResults, settings
+from slds_core.report.load import StudyResults, settings
 from slds_core.report.page import Page, Section
 from slds_core.report.tables import Table, text
 
@@ -21,7 +21,7 @@ class _File:
     sha256: str
 
 
-def _datasets(results: dict[str, ModelResults]) -> dict[str, xr.Dataset]:
+def _datasets(results: StudyResults) -> dict[str, xr.Dataset]:
     """Returns all datasets by the place of their files."""
     named = {}
     for name, found in results.items():
@@ -72,16 +72,16 @@ def _all(datasets: dict[str, xr.Dataset], key: str) -> list[str]:
 
 def _inputs(datasets: dict[str, xr.Dataset]) -> list[tuple[str, str]]:
     """Returns the files that models were made from besides those of the study, each with its hash; one file may have had several."""
-    boxes = [json.loads(dataset.attrs.get("input_files", "{}")) for dataset in datasets.values()]
-    return list(dict.fromkeys(pair for box in boxes for pair in box.items()))
+    used = [json.loads(dataset.attrs.get("input_files", "{}")) for dataset in datasets.values()]
+    return list(dict.fromkeys(pair for files in used for pair in files.items()))
 
 
 def _seeds(datasets: dict[str, xr.Dataset]) -> list[str]:
     seeds: dict[str, None] = {}
     for name, dataset in datasets.items():
         chosen = settings(dataset)
-        for what, box in ((name, chosen), ("the objective", chosen.get("objective") or {})):
-            seed = (box.get("parameters") or {}).get("seed")
+        for what, setting in ((name, chosen), ("the objective", chosen.get("objective") or {})):
+            seed = (setting.get("parameters") or {}).get("seed")
             if seed is not None:
                 seeds[f"{what.removesuffix('.nc')} {seed}"] = None
     return [", ".join(seeds)] if seeds else []

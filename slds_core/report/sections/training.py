@@ -82,7 +82,7 @@ COLUMNS: list[Column] = [
     text("audited", "gradient setting of the audit", lambda row: row.estimator),
     Column("epochs", "passes over the data before the audit", lambda row: row.epochs),
     text("trained by", "gradient estimator of its training", lambda row: row.trained_by),
-    Column("bound", "after the last epoch, inference converged", lambda row: row.bound, short, "nat an entry"),
+    Column("bound", "after the last epoch, inference converged", lambda row: row.bound, short, "nat per entry"),
     Column("states used", "exponential of the entropy of the states' use", lambda row: row.effective_states, short),
     Column("imputation", "root mean square error on entries held out", lambda row: row.held_out_error, short, "sd"),
     Column("interpolation", "the same of linear interpolation", lambda row: row.interpolation_error, short, "sd"),

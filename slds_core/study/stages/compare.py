@@ -38,7 +38,7 @@ def compare(gradients: list[Path], asked: list[str], output: Path) -> str:
     datasets = {name: dataset for name, dataset in every.items() if dataset.attrs["status"] != "declined"}
     if every and not datasets:
         return _write(_nothing("every gradient was skipped"), output, asked, every)
-    references, passed_over = _judges(asked, every, datasets)
+    references, passed_over = _references(asked, every, datasets)
     if not references:
         return _write(_nothing("no gradient to compare with is finite"), output, asked, every)
     estimates = _estimates(datasets)
@@ -50,7 +50,7 @@ def compare(gradients: list[Path], asked: list[str], output: Path) -> str:
         for name, error in zip(estimates, total.sel(reference=witness).values, strict=True)
     }
     why = " and ".join(f"{name}, which {reason}" for name, reason in passed_over.items())
-    judge = _judge(total, asked, datasets, why)
+    judge = _witness_verdict(total, asked, datasets, why)
     verdicts = {name: _verdict(name, own, witness, judge, passed_over) for name, own in evidence.items()}
 
     note = f"not judged by {why}, but by {witness}" if why else ""
@@ -93,7 +93,7 @@ def _measures(references: dict[str, xr.Dataset], estimates: dict[str, Vectors]) 
     return xr.Dataset(measures, {"estimator": list(estimates), "reference": list(references), "group": groups})
 
 
-def _judges(
+def _references(
     asked: list[str], every: dict[str, xr.Dataset], datasets: dict[str, xr.Dataset]
 ) -> tuple[list[str], dict[str, str]]:
     """Returns the references, first the one that judges, and those passed over before it, with the reason.
@@ -156,7 +156,9 @@ def _evidence(dataset: xr.Dataset, error: float, witness: xr.Dataset, arrays: Ve
     return Evidence(dataset.attrs["status"], error, certificate, resolution, dataset.attrs["precision"])
 
 
-def _judge(total: xr.DataArray, asked: list[str], datasets: dict[str, xr.Dataset], why: str) -> Verdict | None:
+def _witness_verdict(
+    total: xr.DataArray, asked: list[str], datasets: dict[str, xr.Dataset], why: str
+) -> Verdict | None:
     """Returns the verdict of the witness itself; ``None`` where it is by finite differences, and no estimator.
 
     Args:
