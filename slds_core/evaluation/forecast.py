@@ -18,9 +18,11 @@ from jax import lax
 from jaxtyping import Array, Float, Key
 
 from slds_core.chains.gaussian import GaussianStatistics
+from slds_core.chains.small_matrices import cholesky_factor
 from slds_core.expfam import mniw
 from slds_core.learning.factors import GlobalFactors
 from slds_core.models.slds.model import SLDSPosterior
+from slds_core.one_by_one import one_by_one
 
 
 class System(eqx.Module):
@@ -48,7 +50,7 @@ class Forecast(NamedTuple):
 
 def system(factors: GlobalFactors) -> System:
     """Returns the dynamics at the factors' means; the noise is the inverse of the expected precision."""
-    moves = jax.vmap(mniw.distribution)(factors.dynamics)
+    moves = one_by_one(mniw.distribution, factors.dynamics)
     return System(
         matrix=moves.location[:, :, :-1],
         offset=moves.location[:, :, -1],
@@ -108,8 +110,8 @@ def draw_path(
     """
     key_state, key_start, key_noise = jax.random.split(key, 3)
     latent = mean.size
-    roots, moves = jnp.linalg.cholesky(dynamics.noise), jnp.log(dynamics.transition)
-    root = jnp.linalg.cholesky(second_moment - jnp.outer(mean, mean))
+    roots, moves = cholesky_factor(dynamics.noise), jnp.log(dynamics.transition)
+    root = cholesky_factor(second_moment - jnp.outer(mean, mean))
 
     def advance(carry, drawn):
         state, place = carry

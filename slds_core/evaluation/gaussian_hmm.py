@@ -159,7 +159,7 @@ def _emissions(
     inside = seen[..., :, None] * model.covariance * seen[..., None, :]
     factor = jnp.linalg.cholesky(inside + (1 - seen[..., None]) * jnp.eye(values.shape[2], dtype=values.dtype))
     shared = jnp.broadcast_to(seen[..., None] * model.covariance, factor.shape)
-    # in one call: two that are under way at once may wait for each other's threads for ever (see learning/sampling.py)
+    # in one call: two that are under way at once may wait for each other's threads for ever (slds_core/one_by_one.py)
     both = jax.scipy.linalg.solve_triangular(factor, jnp.concatenate([gap[..., None], shared], -1), lower=True)
     whitened, whitened_shared = both[..., :1], both[..., 1:]
     log_determinant = 2 * jnp.sum(jnp.log(jnp.diagonal(factor, axis1=-2, axis2=-1)), -1)

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
-from slds_core.fixed_point.interface import MeanField
+from slds_core.fixed_point.interface import MeanField, as_swept
 from slds_core.fixed_point.lanczos import Spectrum, lanczos, random_direction
 from slds_core.fixed_point.limits import require_size
 
@@ -21,7 +21,7 @@ def sweep_spectrum(problem: MeanField, parameters: PyTree, state: PyTree, *, pro
         products: most products with the Jacobian, at least 1; the Krylov space may be exhausted sooner.
 
     Raises:
-        ValueError: ``products`` is below 1.
+        ValueError: ``products`` is below 1, or the state has not the shapes of a sweep's.
         TypeError: the model is no mean field.
 
     References:
@@ -30,6 +30,8 @@ def sweep_spectrum(problem: MeanField, parameters: PyTree, state: PyTree, *, pro
     require_size("products", products, 1)
     if not isinstance(problem, MeanField):
         raise TypeError(f"sweep_spectrum needs a mean-field model, found {type(problem).__name__}")
+
+    state = as_swept(problem, parameters, state)
 
     def halves(state, shift):
         message = problem.response(parameters, state)

@@ -33,8 +33,14 @@ def name_of(status: eqx.Enumeration) -> str:
 
 
 def names_of(status: eqx.Enumeration) -> np.ndarray:
-    """Returns the name of each item of a batch, as ``vmap`` yields it, outside of ``jit``."""
+    """Returns the name of each item of a batch, as ``vmap`` yields it, outside of ``jit``.
+
+    Raises:
+        ValueError: an item is none of its enumeration's, or has no value at all.
+    """
     enumeration = status._enumeration  # equinox offers the message by index, but no way back to the name
     names = list(enumeration._name_to_item)
     found = np.stack([np.asarray(status == getattr(enumeration, name)) for name in names])
+    if not np.all(np.any(found, axis=0)):
+        raise ValueError(f"status: expected items of {', '.join(names)}, found something else")
     return np.asarray(np.array(names)[np.argmax(found, axis=0)])

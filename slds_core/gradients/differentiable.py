@@ -66,7 +66,18 @@ def implicit_state(
     require_tolerance("tolerance", tolerance)
     require_count("max_products", max_products, 1)
     require_tolerance("forward_tolerance", forward_tolerance)
-    return _attach(problem, settings, parameters, jax.lax.stop_gradient(state))
+    return _attach(problem, settings, parameters, _as_batched_as(parameters, jax.lax.stop_gradient(state)))
+
+
+def _as_batched_as(parameters: PyTree, state: PyTree) -> PyTree:
+    """Returns the state, which ``vmap`` then takes for one that depends on the parameters.
+
+    A state that many sets of parameters share would be passed on once for all of them, and so would its cotangents: their sum would be
+    pulled back to each set.
+    """
+    entries = [jnp.ravel(leaf)[0] for leaf in jax.tree.leaves(parameters) if jnp.size(leaf)]
+    zero = sum(jnp.where(entry == 0, 0, 0) for entry in entries)
+    return jax.tree.map(lambda leaf: leaf + jnp.asarray(zero, leaf.dtype), state)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(0, 1))
@@ -83,6 +94,8 @@ def _backward(problem: MeanField, settings: _Settings, kept: Any, cotangent: PyT
     system = linearise(
         problem, lambda parameters, posterior: jnp.zeros_like(problem.elbo(posterior)), parameters, state
     )
+    # where the state is of another precision than the parameters, so is its cotangent
+    cotangent = jax.tree.map(lambda leaf, like: leaf.astype(like.dtype), cotangent, system.image)
     system = eqx.tree_at(lambda found: found.right_hand_side, system, cotangent)
     solved = solve_fisher_cg(system, settings.tolerance, settings.max_products)
     pulled = system.pull(solved.adjoint)

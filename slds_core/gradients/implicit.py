@@ -76,7 +76,9 @@ def implicit_gradient(
     doubtful = ~(residual <= enough)  # a traced tolerance may be NaN, and is never met then
     # what the residual does to the gradient: one more backward pass, where it matters
     effect = lax.cond(
-        doubtful, lambda: norm(system.pull(leftover).parameters), lambda: jnp.full_like(residual, jnp.inf)
+        doubtful,
+        lambda: norm(system.pull(leftover).parameters).astype(residual.dtype),
+        lambda: jnp.full_like(residual, jnp.inf),
     )
     # a right-hand side that is all rounding, as the bound's own at its maximum, has no solution to a relative tolerance
     invisible = effect <= _ROUNDING * jnp.finfo(effect.dtype).eps * norm(gradient)
@@ -96,5 +98,6 @@ def implicit_gradient(
     certificate = jnp.full_like(system.value, jnp.nan)
     if certified:
         certificate = certify(problem, objective, parameters, state, solved.adjoint).bound
-    info = AdjointInfo(status, solved.products + 1 + doubtful, residual, forward, certificate)
+    products = solved.products + 1 + doubtful.astype(solved.products.dtype)
+    info = AdjointInfo(status, products, residual, forward, certificate)
     return Gradient(system.value, gradient, info, solved.adjoint)

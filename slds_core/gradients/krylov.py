@@ -212,8 +212,8 @@ def _solve_bicgstab(
     coefficients that are merely negative, as a Jacobian that is not symmetric allows, for a breakdown.
     """
     # iterations past what rounding resolves end in zero divided by zero
-    least = jnp.maximum(tolerance, _LEAST_UNITS * jnp.finfo(system.value.dtype).eps)
-    target = least * norm(system.right_hand_side)
+    length = norm(system.right_hand_side)
+    target = jnp.maximum(tolerance, _LEAST_UNITS * jnp.finfo(length.dtype).eps) * length
 
     def unfinished(carry):
         _, residual, products, gained = carry

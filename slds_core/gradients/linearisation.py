@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
-from slds_core.fixed_point.interface import FixedPoint, MeanField, require_enabled_precision
+from slds_core.fixed_point.interface import FixedPoint, MeanField, as_swept
 from slds_core.gradients.result import Objective
 from slds_core.trees import add, subtract, zeros_like
 
@@ -59,10 +59,11 @@ def linearise(problem: FixedPoint, objective: Objective, parameters: PyTree, sta
     """Returns the adjoint system of ``objective`` at ``state``, which should be a fixed point.
 
     Raises:
-        ValueError: there are arrays of double precision while JAX is set to single precision.
+        ValueError: the state has not the shapes of a sweep's, or there are arrays of double precision while JAX is set to single
+            precision.
         TypeError: the objective is no scalar in floating point.
     """
-    require_enabled_precision(parameters, state)
+    state = as_swept(problem, parameters, state)
     if isinstance(problem, MeanField):
         return _linearise_mean_field(problem, objective, parameters, state)
 

@@ -103,7 +103,7 @@ def unrolled_converged(
         settled = (last.sweeps > 0) & (norm(subtract(gradient, last.gradient)) <= target)
         return _Doubling(longer, last.total + longer, value, gradient, settled, all_finite((value, gradient)))
 
-    value = jax.eval_shape(lambda: objective(parameters, problem.posterior(parameters, state)))
+    value = jax.eval_shape(lambda: jnp.asarray(objective(parameters, problem.posterior(parameters, state))))
     none = _Doubling(
         sweeps=jnp.array(0),
         total=jnp.array(0),
@@ -137,7 +137,7 @@ def _derivative(
         return jax.tree.map(lambda leaf: leaf[sweep], states)
 
     def last(parameters, state):
-        return objective(parameters, problem.posterior(parameters, state))
+        return jnp.asarray(objective(parameters, problem.posterior(parameters, state)))
 
     def sweep_back(carry):
         sweep, gradient, cotangent = carry

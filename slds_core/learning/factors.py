@@ -19,6 +19,7 @@ from slds_core.expfam import dirichlet, mniw, niw
 from slds_core.fixed_point.limits import require_positive
 from slds_core.models.slds import RecognitionPotentials, SLDSPotentials
 from slds_core.models.slds.potentials import linear_potentials
+from slds_core.one_by_one import one_by_one
 from slds_core.trees import add, inner, scale, subtract
 
 
@@ -68,7 +69,7 @@ def expected_statistics(factors: GlobalFactors) -> GlobalFactors:
     """Returns ``E[t]`` of each factor, in the structure of its natural parameters."""
     return GlobalFactors(
         niw.expected_statistics(niw.distribution(factors.first_step)),
-        jax.vmap(lambda own: mniw.expected_statistics(mniw.distribution(own)))(factors.dynamics),
+        one_by_one(lambda own: mniw.expected_statistics(mniw.distribution(own)), factors.dynamics),
         dirichlet.expected_log_probability(factors.initial),
         dirichlet.expected_log_probability(factors.transition),
     )
@@ -119,13 +120,13 @@ def valid(factors: GlobalFactors) -> Bool[Array, ""]:
     """Returns whether these are natural parameters of distributions."""
     latent = factors.first_step.linear.shape[0]
     first = niw.distribution(factors.first_step)
-    moves = jax.vmap(mniw.distribution)(factors.dynamics)
+    moves = one_by_one(mniw.distribution, factors.dynamics)
 
-    def definite(matrix):
-        return jnp.all(jnp.isfinite(jnp.linalg.cholesky(matrix)))
+    def definite(matrices):
+        return jnp.all(jnp.isfinite(one_by_one(jnp.linalg.cholesky, matrices)))
 
     return (
-        definite(first.scale)
+        definite(first.scale[None])
         & (first.strength > 0)
         & (first.degrees > latent - 1)
         & definite(moves.scale)
@@ -148,7 +149,7 @@ def _symmetric(factors: GlobalFactors) -> GlobalFactors:
 def _log_partition(factors: GlobalFactors) -> Float[Array, ""]:
     return (
         niw.log_partition(factors.first_step)
-        + jnp.sum(jax.vmap(mniw.log_partition)(factors.dynamics))
+        + jnp.sum(one_by_one(mniw.log_partition, factors.dynamics))
         + dirichlet.log_partition(factors.initial)
         + jnp.sum(dirichlet.log_partition(factors.transition))
     )

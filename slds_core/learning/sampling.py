@@ -2,8 +2,7 @@
 
 So whatever differentiates through the fixed point differentiates through samples too: nothing but the posterior enters.
 
-Nothing here calls LAPACK for a batch of steps. On a CPU such a call waits for helpers from the pool of threads that it runs in; when as
-many calls are under way as there are threads, all wait for ever (JAX 0.10; seen in training, with two threads).
+Nothing here calls LAPACK for a batch of steps, which may wait for ever (``slds_core/one_by_one.py`` says why).
 """
 
 import jax

@@ -506,6 +506,22 @@ def test_implicit_state_may_be_followed_by_other_parameters():
     np.testing.assert_allclose(mixed, jnp.stack(ones, -1), rtol=1e-4)  # each solved to 1e-6
 
 
+def test_implicit_state_of_one_state_and_many_parameters():
+    """Each set of parameters has its own cotangent, though all share the state."""
+    parameters, state, _ = fixed_point("easy")
+    copies = jax.tree.map(lambda leaf: jnp.stack([leaf, leaf]), parameters)
+    weights = jnp.array([1.0, 0.0])
+
+    def loss(p, weight):
+        posterior = PROBLEM.posterior(p, gradients.implicit_state(PROBLEM, p, state))
+        return weight * jnp.sum(posterior.gaussian.mean**2)
+
+    one_by_one = jax.jit(jax.vmap(jax.grad(loss)))(copies, weights)
+    together = jax.jit(jax.grad(lambda p: jnp.sum(jax.vmap(loss)(p, weights))))(copies)
+    assert error(together, one_by_one) < 1e-12
+    assert not np.any(ravel(jax.tree.map(lambda leaf: leaf[1], together)))
+
+
 @pytest.mark.parametrize("name", [*SOLVERS, "implicit_state"])
 @pytest.mark.parametrize("value", [math.nan, -1e-8])
 @pytest.mark.parametrize("key", ["tolerance", "forward_tolerance"])

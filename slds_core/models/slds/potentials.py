@@ -3,11 +3,11 @@
 import math
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from slds_core.expfam import dirichlet, mniw, niw
+from slds_core.one_by_one import one_by_one
 
 
 class RecognitionPotentials(eqx.Module):
@@ -91,7 +91,7 @@ def expected_potentials(
     return linear_potentials(
         recognition,
         niw.expected_statistics(first_step),
-        jax.vmap(mniw.expected_statistics)(dynamics),
+        one_by_one(mniw.expected_statistics, dynamics),
         dirichlet.expected_log_probability(jnp.asarray(initial_concentration)),
         dirichlet.expected_log_probability(jnp.asarray(transition_concentration)),
     )

@@ -78,9 +78,12 @@ def infer_in_rounds(
         if not finite.all():  # the solver stopped for all when it met these: the others have their round again
             waiting.insert(0, most)
         left = left[finite & (residual[left] > enough)]
-    ended = InferenceStatus.where(np.isfinite(residual), InferenceStatus.sweep_limit, InferenceStatus.nonfinite)
-    status = InferenceStatus.where(residual <= enough, InferenceStatus.converged, ended)
-    return Settled(state, residual, sweeps, status)
+    return Settled(state, residual, sweeps, jax.vmap(partial(_status, enough=enough))(jnp.asarray(residual)))
+
+
+def _status(residual: Float[Array, ""], enough: float) -> InferenceStatus:
+    ended = InferenceStatus.where(jnp.isfinite(residual), InferenceStatus.sweep_limit, InferenceStatus.nonfinite)
+    return InferenceStatus.where(residual <= enough, InferenceStatus.converged, ended)
 
 
 @partial(jax.jit, static_argnums=(0, 1, 2))
