@@ -95,4 +95,10 @@ def _schema_problem(found: Any) -> Problem:
         case "extra_forbidden":
             known = Resources.model_fields if place[0] == "resources" else Configuration.model_fields
             return Problem(place, f"unknown key{nearest(place[-1], known)}")
+    match place:
+        case (_, _, "plugin") | ("objective", "plugin"):
+            return Problem(place, f"plugin: expected a plugin's name, found {found['input']!r}")
+        case ("gradients", _, "at", *_):
+            words = "expected an inference setting, or a list of them"
+            return Problem(place[:3], f"at: {words}, found {found['input']!r}")
     return Problem(place, explain(found | {"loc": ()}, {}).removeprefix(": "))

@@ -27,7 +27,8 @@ def expand(name: str, setting: dict[str, Any], fields: dict[str, Any]) -> dict[s
         fields: the plugin's fields; a field that takes a list itself is swept by a list of lists only.
 
     Raises:
-        StudyError: the lists stand for more than ``MOST`` settings, or hold a mapping, of which no name can be made.
+        StudyError: the lists stand for more than ``MOST`` settings, hold a mapping, of which no name can be made, or two values of one
+            name.
     """
     swept = [key for key, value in setting.items() if key not in NOT_SWEPT and _is_swept(value, fields.get(key))]
     if not swept:
@@ -48,7 +49,12 @@ def expand(name: str, setting: dict[str, Any], fields: dict[str, Any]) -> dict[s
         if len(swept) > 1:
             pairs = zip(swept, label, strict=True)
             label = [part for key, own in pairs for part in ([own] if key in _SAYS_ITSELF else [key, own])]
-        settings["_".join([name, *label])] = setting | chosen
+        label = "_".join([name, *label])
+        if label in settings:
+            raise StudyError(
+                f"{', '.join(swept)}: values of a list that make the setting '{label}' twice; expected one of each"
+            )
+        settings[label] = setting | chosen
     return settings
 
 
@@ -77,4 +83,7 @@ def _holds_mapping(value: Any) -> bool:
 def _label(value: Any) -> str:
     if isinstance(value, list):
         return "-".join(_label(entry) for entry in value)
-    return format(value, "g") if isinstance(value, float) else str(value).replace("/", "-")
+    if isinstance(value, float):
+        short = format(value, "g")
+        return short if float(short) == value else repr(value)
+    return str(value).replace("/", "-")

@@ -199,6 +199,8 @@ def explain(problem: Any, known: Any) -> str:
         return f"unknown key '{where}'{nearest(where, known)}"
     if problem["type"] == "missing":
         return f"key '{where}' is missing"
+    if problem["type"] == "value_error":  # a plugin's own words, which name key and value themselves
+        return f"{where}{where and ': '}{problem['ctx']['error']}"
     return f"{where}: {problem['msg'][0].lower()}{problem['msg'][1:]}, found {problem['input']!r}"
 
 

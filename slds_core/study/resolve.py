@@ -68,7 +68,7 @@ def resolve(written: Configuration, folder: Path) -> tuple[Configuration, list[P
     for kind in ("models", "inference", "gradients"):
         places = sections["inference"].groups if kind == "gradients" else {}
         defaults = written.defaults.get(kind, {})
-        sections[kind], found = _section(kind, getattr(written, kind), defaults, catalogues[kind], folder, places)
+        sections[kind], found = _section(kind, getattr(written, kind), defaults, catalogues, folder, places)
         problems += found
     problems += _check_starts(sections["gradients"], sections["inference"])
     groups = sections["gradients"].groups
@@ -80,7 +80,7 @@ def resolve(written: Configuration, folder: Path) -> tuple[Configuration, list[P
     ]
     objective = written.objective
     try:
-        objective, _ = _placed(written.objective, catalogues["objectives"], folder)
+        objective, _ = _placed(written.objective, "objectives", catalogues, folder)
         problems += _check("objectives", ("objective",), objective)
     except StudyError as error:
         problems.append(Problem(("objective", "plugin"), str(error)))
@@ -110,7 +110,7 @@ def _section(
     kind: str,
     written: dict[str, Any],
     defaults: dict[str, Any],
-    known: Catalogue,
+    known: dict[str, Catalogue],
     folder: Path,
     places: dict[str, list[str]],
 ) -> tuple[_Section, list[Problem]]:
@@ -119,7 +119,7 @@ def _section(
     for name, setting in written.items():
         place = (kind, name)
         try:
-            setting, fields = _placed(setting, known, folder)
+            setting, fields = _placed(setting, kind, known, folder)
         except StudyError as error:
             problems.append(Problem((*place, "plugin"), str(error)))
             section.groups[name] = []  # what refers to it is not wrong for that
@@ -148,15 +148,17 @@ def _section(
     return section, problems
 
 
-def _placed(setting: Setting, known: Catalogue, folder: Path) -> tuple[Any, dict[str, Any]]:
+def _placed(setting: Setting, kind: str, known: dict[str, Catalogue], folder: Path) -> tuple[Any, dict[str, Any]]:
     """Returns a setting with its plugin's reference for the name and paths put right, and the plugin's fields."""
-    path, separator, name = setting.plugin.rpartition(":")
-    reference = f"{anchored(path, folder)}:{name}" if separator else known.reference(setting.plugin)
-    cls = registry.plugin_class(known.kind, reference)
+    reference = _reference(setting.plugin, known[kind], folder)
+    cls = registry.plugin_class(kind, reference)
     fields = grids.takes(cls)
     given = setting.model_dump(exclude_unset=True) | {"plugin": reference}
     for key in cls.nested.keys() & given.keys():
-        given[key] = _nested(cls.nested[key], given[key], folder)
+        try:
+            given[key] = _nested(given[key], known[cls.nested[key]], folder)
+        except StudyError as error:
+            raise StudyError(f"{key}: {error}") from error
     given |= {key: _each(value, folder) for key, value in given.items() if _is_path(fields.get(key))}
     return type(setting).model_validate(given), fields
 
@@ -214,17 +216,22 @@ def _input_files(setting: Setting, plugin: Any) -> list[Any]:
         return list(plugin.input_files()) if hasattr(plugin, "input_files") else []
 
 
-def _nested(kind: str, setting: Any, folder: Path) -> Any:
+def _reference(plugin: str, known: Catalogue, folder: Path) -> str:
+    """Returns a plugin's reference: by its name, or by its file and name."""
+    path, separator, name = plugin.rpartition(":")
+    return f"{anchored(path, folder)}:{name}" if separator else known.reference(plugin)
+
+
+def _nested(setting: Any, known: Catalogue, folder: Path) -> Any:
     """Returns a plugin within a plugin's parameters, or a list of them, with paths put right."""
     if isinstance(setting, list):
-        return [_nested(kind, entry, folder) for entry in setting]
+        return [_nested(entry, known, folder) for entry in setting]
     if isinstance(setting, str):
-        place, separator, name = setting.rpartition(":")
-        return f"{anchored(place, folder)}:{name}" if separator else setting
+        return _reference(setting, known, folder)
     if not isinstance(setting, dict) or not isinstance(setting.get("plugin"), str):
         return setting  # the plugin itself will say what is wrong
-    setting = setting | {"plugin": _nested(kind, setting["plugin"], folder)}
-    fields = grids.takes(registry.plugin_class(kind, setting["plugin"]))
+    setting = setting | {"plugin": _reference(setting["plugin"], known, folder)}
+    fields = grids.takes(registry.plugin_class(known.kind, setting["plugin"]))
     return setting | {key: _each(value, folder) for key, value in setting.items() if _is_path(fields.get(key))}
 
 

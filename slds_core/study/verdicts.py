@@ -50,7 +50,7 @@ class Verdict(NamedTuple):
 def verdict(evidence: Evidence) -> Verdict:
     """Returns ``exact``, ``within certificate``, ``approximate``, ``unconverged``, ``unresolved``, ``wrong`` or ``failed``.
 
-    ``exact`` means: equal to the witness as far as that can tell; ``unresolved``, that it cannot tell much. ``approximate`` is by
+    ``exact`` means: equal to the witness to ``EXACT``, or as far as that can tell; ``unresolved``, that it cannot tell much. ``approximate`` is by
     design; ``unconverged`` is right for the point it was computed at, which is not the fixed point; ``wrong`` claims success and is not.
     """
     error = f"relative error {evidence.error:.1e}"
@@ -59,8 +59,10 @@ def verdict(evidence: Evidence) -> Verdict:
     if evidence.status == "fell_back":
         return Verdict("approximate", f"fell back to one step; {error}")
     resolved = evidence.resolution <= RESOLVED[evidence.precision]
-    if evidence.error <= max(EXACT[evidence.precision], evidence.resolution if resolved else 0.0):
-        return Verdict("exact", f"{error}, to the witness's precision")
+    if evidence.error <= EXACT[evidence.precision]:
+        return Verdict("exact", f"{error}; up to {EXACT[evidence.precision]:.0e} counts as none")
+    if resolved and evidence.error <= evidence.resolution:
+        return Verdict("exact", f"{error}, within the witness's own of up to {evidence.resolution:.1e}")
     if evidence.status == "approximate":
         return Verdict("approximate", f"by design; {error}")
     if evidence.status in ("exact_derivative", "still_changing"):

@@ -1,6 +1,7 @@
 """Whether the files in a results folder belong to a configuration, to this code and to this environment: hashes derived anew."""
 
 import json
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,7 +35,8 @@ def verify(study: Configuration, results: Path) -> list[Finding]:
         raise StudyError(f"{results}: no such folder; expected the results of a study")
     findings = _findings(study, results, lambda path, kind: store.read(path, kind).attrs)
     strangers = sorted(set(results.rglob("*.nc")) - {finding.path for finding in findings})
-    return findings + [Finding(path, ["no setting of this configuration leads to it"]) for path in strangers]
+    findings += [Finding(path, ["no setting of this configuration leads to it"]) for path in strangers]
+    return findings + _half_a_report(results)
 
 
 def outdated(study: Configuration, results: Path) -> list[Finding]:
@@ -45,7 +47,18 @@ def outdated(study: Configuration, results: Path) -> list[Finding]:
         results: the folder with its results, if there is one.
     """
     found = _findings(study, results, store.attributes)
-    return [finding for finding in found if finding.problems and finding.path.exists()]
+    return [finding for finding in found if finding.problems and finding.path.exists()] + _half_a_report(results)
+
+
+def _half_a_report(results: Path) -> list[Finding]:
+    """Returns a finding where the page is there and does not end as it should; nothing else of it is looked at."""
+    page = results / "report.html"
+    if not page.is_file():
+        return []
+    with page.open("rb") as stream:
+        stream.seek(-min(page.stat().st_size, 64), os.SEEK_END)
+        whole = stream.read().rstrip().endswith(b"</html>")
+    return [] if whole else [Finding(page, ["is not whole"])]
 
 
 def describe(findings: list[Finding]) -> str:
@@ -73,19 +86,19 @@ def _expected(study: Configuration, results: Path) -> Iterator[_Wanted]:
     """Yields each file, after those that it is made from."""
     for model, built in study.models.items():
         folder = results / model
-        yield _Wanted(folder, "model", "model", _box(built), {"models": built})
+        yield _Wanted(folder, "model", "model", _stated(built), {"models": built})
         for name, setting in study.inference.items():
-            yield _Wanted(folder, f"inference/{name}", "inference", _box(setting), {"inference": setting})
+            yield _Wanted(folder, f"inference/{name}", "inference", _stated(setting), {"inference": setting})
             yield _Wanted(folder, f"residual/{name}", "residual", {"inference": name}, {})
         for name, setting in study.gradients.items():
             plugins = {"gradients": setting, "objectives": study.objective}
-            wanted = _box(setting) | {"at": setting.at, "objective": _box(study.objective)}
+            wanted = _stated(setting) | {"at": setting.at, "objective": _stated(study.objective)}
             yield _Wanted(folder, f"gradient/{name}", "gradient", wanted, plugins)
         if study.gradients:
             yield _Wanted(folder, "comparison", "comparison", {"references": study.references}, {})
 
 
-def _box(setting: Setting) -> dict[str, Any]:
+def _stated(setting: Setting) -> dict[str, Any]:
     return {"plugin": setting.plugin, "parameters": setting.parameters}
 
 

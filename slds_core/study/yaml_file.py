@@ -10,6 +10,8 @@ from slds_core.study.errors import StudyError
 
 KeyPath = tuple[str, ...]
 
+_TEXT, _MERGE = "tag:yaml.org,2002:str", "tag:yaml.org,2002:merge"
+
 _MOST_NODES = 100_000
 """Most values of a file once its aliases are followed: some lines of aliases of aliases stand for billions."""
 
@@ -43,7 +45,7 @@ def read_yaml(path: Path) -> Document:
         if root is not None and _size(root, {}) > _MOST_NODES:
             raise StudyError(f"{path}: holds more than {_MOST_NODES} values once its aliases are followed")
         _walk(root, (), lines, duplicates)
-        content = yaml.safe_load(text)
+        content = None if root is None else yaml.SafeLoader("").construct_document(root)
     except (yaml.YAMLError, ValueError, RecursionError) as error:  # a date that is none is a ValueError
         mark = getattr(error, "problem_mark", None)
         place = f"{path}:{mark.line + 1}" if mark else str(path)
@@ -63,6 +65,8 @@ def _size(node: yaml.Node, known: dict[int, int]) -> int:
 def _walk(node: yaml.Node | None, place: KeyPath, lines: dict[KeyPath, int], duplicates: list[KeyPath]) -> None:
     if isinstance(node, yaml.MappingNode):
         for key, value in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.tag != _MERGE:
+                key.tag = _TEXT  # a setting may be called 'yes', 5 or 1e-3
             here = (*place, str(key.value))
             if here in lines:
                 duplicates.append(here)

@@ -72,8 +72,12 @@ WRONG = [
      "config.yaml:4: models.drawn: time: input should be greater than or equal to 1, found -3"),
     ("  notebook: {plugin: notebook}", "  d_20: {plugin: notebook}\n  d: {plugin: random_slds, time: [20, 30]}",
      "config.yaml:5: models.d: its list makes a setting 'd_20', a name that another one has"),
-    ("  notebook: {plugin: notebook}", "  1: {plugin: notebook}",
-     "config.yaml:4: models.1: input should be a valid string, found 1"),
+    ("  notebook: {plugin: notebook}", "  yes: {plugin: notbook}",
+     "config.yaml:4: models.yes: no plugin 'notbook' among models; did you mean 'notebook'?"),
+    ("  notebook: {plugin: notebook}", "  d: {plugin: random_slds, time: [20, 30, 20]}",
+     "config.yaml:4: models.d: time: values of a list that make the setting 'd_20' twice; expected one of each"),
+    ("  notebook: {plugin: notebook}", "  1: {plugin: [notebook, random_slds]}",
+     "config.yaml:4: models.1: plugin: expected a plugin's name, found ['notebook', 'random_slds']"),
     ("precision: float64", "precision: double",
      "config.yaml:2: precision: input should be 'float32' or 'float64', found 'double'"),
     ("precision: float64", "precison: float64",
@@ -208,6 +212,17 @@ def test_everything_wrong_is_told_in_the_order_of_lines(study):
     assert [line.split(":")[1] for line in complaints(study(text))] == ["6", "7", "10"]
 
 
+def test_values_that_look_alike_keep_all_their_digits(study):
+    text = GOOD.replace("{plugin: notebook}", "{plugin: random_slds, stickiness: [0.5, 0.9999999, 0.99999999]}")
+    assert list(read_files([study(text)]).models) == ["notebook_0.5", "notebook_0.9999999", "notebook_0.99999999"]
+
+
+def test_a_plugins_own_complaint_stands_as_it_is(study):
+    text = GOOD.replace("{plugin: fisher_cg, at: converged}", "{plugin: unrolled_converged, sweeps: 5000}")
+    [complaint] = complaints(study(text))
+    assert complaint.endswith("gradients.implicit: sweeps: expected at most half of max_sweeps = 6400, found 5000")
+
+
 def test_lists_are_grids_with_readable_names(study):
     text = GOOD.replace(
         "  converged: {plugin: coordinate_ascent, max_sweeps: 2000}",
@@ -269,6 +284,16 @@ def test_plugins_in_files_are_found_beside_the_configuration(study):
     assert complaints(study(wrong, "studies/mine.yaml")) == [
         "studies/mine.yaml:9: gradients.implicit: strength: input should be greater than 0, found 0"
     ]
+
+
+def test_plugins_in_files_serve_other_plugins_by_name(study):
+    study(PLUGIN, "plugins/own_way.py")
+    for own in ("own_way", "{plugin: own_way}"):
+        text = GOOD.replace("{plugin: notebook}", f"{{plugin: svae, data: macrodata, gradient: {own}}}")
+        found = read_files([study(text + "plugins: [plugins]\n")]).models["notebook"].parameters["gradient"]
+        assert (found if isinstance(found, str) else found["plugin"]) == "plugins/own_way.py:own_way"
+    [complaint] = complaints(study(text.replace("{plugin: own_way}", "{plugin: on_way}") + "plugins: [plugins]\n"))
+    assert complaint.endswith("models.notebook: gradient: no plugin 'on_way' among gradients; did you mean 'own_way'?")
 
 
 def test_a_broken_plugin_stops_nobody_but_those_who_need_it(study):

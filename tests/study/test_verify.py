@@ -108,6 +108,16 @@ def test_strangers_and_damage(results):
     assert "damaged or foreign" in found["tiny/inference/short.nc"][0]
 
 
+def test_half_a_report(results):
+    page, study = results / "report.html", read_configuration(CONTENT)
+    page.write_text("<html>…</html>\n")
+    assert "report.html" not in problems(CONTENT, results)
+    for text in ("", "<html><body>"):
+        page.write_text(text)
+        assert problems(CONTENT, results)["report.html"] == ["is not whole"]
+        assert [finding.path for finding in outdated(study, results)] == [page]
+
+
 def test_no_folder(tmp_path):
     with pytest.raises(StudyError, match="no such folder"):
         verify(read_configuration(CONTENT), tmp_path / "nowhere")
