@@ -32,7 +32,7 @@ from slds_core.report.figures.canvas import (
     styled,
 )
 from slds_core.report.figures.compared import FLOOR
-from slds_core.report.figures.labels import Label, label_points, legend, legend_beside
+from slds_core.report.figures.labels import Label, label_points, legend_below, legend_beside, write_clear
 from slds_core.report.load import ModelResults, StudyResults
 
 Row = dict[str, Any]
@@ -56,7 +56,7 @@ def one_step_error(study: StudyResults) -> Figure | None:
     line = np.geomspace(*axes.get_xlim(), 50)
     axes.plot(line, line, color=QUIET, linewidth=1, zorder=1)
     axes.fill_between(line, axes.get_ylim()[0], line, color=QUIET, alpha=0.14, linewidth=0, zorder=0)
-    axes.text(0.97, 0.04, "shaded: error below ρ/(1−ρ)", transform=axes.transAxes, ha="right", fontsize=8, color=INK)
+    write_clear(axes, "shaded: error below ρ/(1−ρ)", zip(bounds, errors, strict=True))
     names, brief = [], shortened((str(r["model"]) for r in rows[:12]), 30)
     for k, row in enumerate(rows):
         colour, marker = look(k) if k < 12 else (QUIET, ".")
@@ -269,7 +269,8 @@ def _both_logarithmic(axes, curves: list[Curve]) -> None:
 def _draw(axes, curves: list[Curve], beside: Callable[[Curve], None], *, joined: bool = False) -> None:
     """Draws the curves and what lies beside each, and names them at their ends."""
     labels, lines = [], []
-    curves = _together(curves)
+    brief = shortened((c.name for c in curves), 30)
+    curves = _together([replace(c, name=brief[c.name]) for c in curves])
     for k, curve in enumerate(curves):
         colour, marker = look(k) if k < _MODELS else (QUIET, ".")
         y = np.maximum(curve.y, FLOOR)
@@ -281,7 +282,7 @@ def _draw(axes, curves: list[Curve], beside: Callable[[Curve], None], *, joined:
             lines.append((curve.x, y))
     left = label_points(axes, labels, lines)
     more = [Label(0, 0, f"{len(curves) - _MODELS} more curves", QUIET, ".")] if len(curves) > _MODELS else []
-    legend(axes, left + more, loc="best")
+    legend_below(axes.figure, left + more)
 
 
 def _together(curves: list[Curve]) -> list[Curve]:

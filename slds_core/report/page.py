@@ -1,5 +1,6 @@
 """What a section of the report is, and what it is given."""
 
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -104,6 +105,7 @@ class Page:
             "relative": formats.relative,
             "short": formats.short,
             "duration": formats.duration,
+            "quoted": lambda path: shlex.quote(str(path)),
             "csv_uri": lambda text: data_uri(text.encode(), "text/csv"),
         }
         environment.globals |= {"settings": settings, "identifier": self.pictures.identifier}

@@ -30,6 +30,7 @@ _RULES = {
 }
 _COMPARISON = ("comparison", "comparison")
 _TAIL = 12  # lines of a log
+_NOT_RUN = "it has not run"
 _DONE = re.compile(rf"^({'|'.join(_RULES.values())}) ")  # the last line of a job that ended well
 
 Result = tuple[str, str, str]  # model, kind, setting
@@ -129,6 +130,8 @@ def gather(
         found = results.setdefault(model, ModelResults(model))
         if (kind, setting) not in found.absent and not _has(found, kind, setting):
             found.absent[kind, setting] = _absence(result, damaged.get(result), logs)
+    for found in results.values():
+        _tell_what_it_waited_for(found, checked)
     if checked:
         for found in results.values():
             _put_in_order(found, checked)
@@ -136,6 +139,25 @@ def gather(
             _compare_some(results[model], paths, checked.references)
     sources = {path.name: path.read_text(encoding="utf-8") for path in configuration or ()}
     return Study(results, files, list(_jobs(benchmarks)), checked, sources)
+
+
+def _tell_what_it_waited_for(found: ModelResults, study: Configuration | None) -> None:
+    """Says of what has not run which result that it is made from is absent, and why, where that is a failure of its own."""
+    places = {name: setting.at for name, setting in study.gradients.items()} if study else {}
+    for (kind, setting), absence in list(found.absent.items()):
+        if absence.reason != _NOT_RUN or kind == "model":
+            continue
+        inference = places.get(setting) if kind == "gradient" else setting
+        for source, words in (
+            (("model", found.name), "its model"),
+            (("inference", inference), f"its inference '{inference}'"),
+        ):
+            cause = found.absent.get(source)  # type: ignore[arg-type]
+            if cause and source != (kind, setting) and cause.state == "failed":
+                found.absent[kind, setting] = Absence(
+                    "missing", f"it has not run, since {words} failed: {cause.reason}"
+                )
+                break
 
 
 def _refused(read: dict[Path, xr.Dataset]) -> dict[Path, str]:
@@ -279,9 +301,7 @@ def _absence(result: Result, damage: str | None, logs: Path | None) -> Absence:
         return Absence("missing", interrupted, log)
     if last and not _DONE.match(last):
         return Absence("failed", last, log)
-    return Absence(
-        "missing", "it ran before, but its file is not there or out of date" if last else "it has not run", log
-    )
+    return Absence("missing", "it ran before, but its file is not there or out of date" if last else _NOT_RUN, log)
 
 
 def _jobs(folder: Path | None) -> Iterator[Job]:

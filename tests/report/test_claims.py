@@ -145,6 +145,19 @@ def test_a_certificate_of_an_infinite_error_does_not_hold():
     assert "no estimator with a finite one has a finite error" in words_of(kind.draw(results))
 
 
+def test_a_certificate_is_not_broken_by_the_references_own_error():
+    """As the verdict has it: finite differences resolve 1e-9 here, and certificates are smaller."""
+    kind = FIGURES["certificates"]
+    found = comparison({"direct": 0.0, "a": 5e-10, "b": 1e-8}, certificates={"a": 1e-12, "b": 1e-12})
+    found["resolution"][:] = 1e-9
+    results = ModelResults("m", comparison=found)
+    words = kind.describe(results)
+    assert words.startswith("1 of 2 certificates hold. Broken: b (error 10⁻⁸, bound 10⁻¹²).")
+    assert "The error of a is no larger than that of direct itself, up to 10⁻⁹." in words
+    assert {row["estimator"]: row["holds"] for row in kind.table(results)} == {"a": True, "b": False}
+    assert "errors up to 10⁻⁹ are its own" in words_of(kind.draw(results))
+
+
 @pytest.mark.parametrize(
     ("largest", "meaning"),
     [

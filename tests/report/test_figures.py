@@ -306,3 +306,24 @@ def test_labels_do_not_overlap():
     assert len(boxes) + len(left) == 25
     assert left, "no crowd"
     assert not any(a.overlaps(b) for n, a in enumerate(boxes) for b in boxes[:n])
+
+
+def test_labels_keep_clear_of_words_lines_and_axes():
+    with matplotlib.style.context(["default", str(STYLE)]):
+        figure = Figure(figsize=(4, 3))
+        axes = figure.add_axes((0.1, 0.1, 0.8, 0.8))
+        axes.set(xlim=(0, 1), ylim=(0, 1))
+        words = axes.text(0.97, 0.03, "words in the panel", transform=axes.transAxes, ha="right", va="bottom")
+        line = np.array([0.0, 0.5, 0.5, 1.0]), np.array([0.9, 0.9, 0.5, 0.5])
+        places = [(0.5, 0.02), (0.01, 0.01), (0.0, 0.9), (0.5, 0.5), (0.5, 0.9)]
+        left = label_points(axes, [Label(x, y, f"WMWM {n}") for n, (x, y) in enumerate(places)], clear=[line])
+        figure.draw_without_rendering()
+        boxes = [Text.get_window_extent(text) for text in axes.texts if text is not words]
+        inside, taken = axes.get_window_extent(), Text.get_window_extent(words)
+        path = axes.transData.transform(np.column_stack([np.interp(np.linspace(0, 3, 999), range(4), c) for c in line]))
+    assert not left
+    for box in boxes:
+        assert not box.overlaps(taken)
+        assert box.x0 > inside.x0
+        assert box.y0 > inside.y0
+        assert not any(box.contains(*point) for point in path)

@@ -1,6 +1,7 @@
 """Figures of results at the edge: little, nothing, no numbers, very many. The results are made here, without JAX."""
 
 import json
+from itertools import combinations, pairwise
 
 import numpy as np
 import pytest
@@ -77,19 +78,19 @@ def gradient(products=10, seconds=0.1, size=2**20, plugin="fisher_cg", at="some"
     return dataset
 
 
-def comparison(errors, references=("direct",), certificates=None):
+def comparison(errors, references=("direct",), certificates=None, groups=GROUPS):
     """Returns a comparison: the errors of each estimator against every reference, in all groups."""
     names = list(errors)
-    table = np.array([[[errors[n]] * len(GROUPS)] * len(references) for n in names], dtype=float)
+    table = np.array([[[errors[n]] * len(groups)] * len(references) for n in names], dtype=float)
     bounds = [(certificates or {}).get(n, np.nan) for n in names]
     return xr.Dataset(
         {
             "relative_l2": (("estimator", "reference", "group"), table),
             "certificate": ("estimator", np.array(bounds, dtype=float)),
             "verdict": ("estimator", np.array(["exact"] * len(names), dtype=object)),
-            "resolution": (("reference", "group"), np.full((len(references), len(GROUPS)), np.nan)),
+            "resolution": (("reference", "group"), np.full((len(references), len(groups)), np.nan)),
         },
-        coords={"estimator": names, "reference": list(references), "group": list(GROUPS)},
+        coords={"estimator": names, "reference": list(references), "group": list(groups)},
     )
 
 
@@ -285,6 +286,164 @@ def test_the_legend_of_spectra_lies_on_no_eigenvalue(largest, count):
     assert legend.y1 <= axes.xaxis.label.get_window_extent().y0 + 1
     assert legend.y0 >= figure.texts[0].get_window_extent().y1
     assert legend.x1 <= figure.bbox.x1
+
+
+def extents(texts):
+    """Returns where words are, without the lines that lead from labels to points."""
+    return {text.get_text(): Text.get_window_extent(text) for text in texts if text.get_text()}
+
+
+def overlapping(boxes):
+    return [(a, b) for a, b in combinations(boxes, 2) if boxes[a].overlaps(boxes[b])]
+
+
+@pytest.mark.parametrize(("count", "length", "shown"), [(3, 5, True), (14, 30, True), (14, 95, True), (40, 95, False)])
+def test_numbers_of_a_heat_map_stay_in_their_cells(count, length, shown):
+    """Long names left columns that were narrower than their numbers."""
+    groups = [f"dynamics_{k}" for k in range(count - 1)] + ["all"]
+    errors = {f"estimator_{k}_".ljust(length, "x") + f"_{k}": 3e-12 for k in range(9)} | {"direct": 0.0}
+    figure = FIGURES["gradient_errors"].draw(ModelResults("m", comparison=comparison(errors, groups=groups)))
+    figure.draw_without_rendering()
+    (axes,) = figure.axes
+    numbers = [text for text in axes.texts if "e−" in text.get_text()]
+    assert len(numbers) == (9 * count if shown else 0)
+    cell = axes.get_window_extent().width / count
+    for text in numbers:
+        assert Text.get_window_extent(text).width < cell - 2
+    names = [Text.get_window_extent(text) for text in axes.get_yticklabels()]
+    assert all(figure.bbox.x0 <= box.x0 for box in names)
+    assert ("(CSV)" in " ".join(text.get_text() for text in figure.texts)) == (not shown)
+
+
+def test_estimators_left_out_of_a_heat_map_are_counted():
+    errors = {f"e{k}": 0.1 for k in range(41)} | {"direct": 0.0}
+    figure = FIGURES["gradient_errors"].draw(ModelResults("m", comparison=comparison(errors)))
+    assert figure.texts[-1].get_text() == "1 estimator with a smaller error is left out here; the table has it."
+
+
+@pytest.mark.parametrize("name", ["a", "an_estimator_of_a_long_name"])
+@pytest.mark.parametrize("error", [1e-16, 1e-13, 1e-9, 1e-4])
+def test_labels_of_certificates_keep_clear_of_its_words(name, error):
+    errors = {"direct": 0.0, name: error, "b": 1e-16, "c": 1.0}
+    bounds = {name: 1e-16, "b": 1e-16, "c": 10.0}
+    figure = FIGURES["certificates"].draw(ModelResults("m", comparison=comparison(errors, certificates=bounds)))
+    figure.draw_without_rendering()
+    (axes,) = figure.axes
+    words = extents(axes.texts)
+    assert not overlapping(words)
+    covered = words["bound < error: broken"]
+    assert not any(covered.contains(*p) for p in axes.transData.transform([(error, 1e-16), (1e-16, 1e-16), (1, 10)]))
+
+
+@pytest.mark.parametrize("rate", [0.2, 0.4, 0.6, 0.8])
+def test_labels_of_one_step_keep_clear_of_its_words(rate):
+    study = {
+        name: ModelResults(
+            name,
+            residual={"some": residual((own,))},
+            gradient={"one": gradient(plugin="one_step"), "direct": gradient(plugin="direct")},
+            comparison=comparison({"direct": 0.0, "one": error}),
+        )
+        for name, own, error in (("reihe_0", rate, 3e-16), ("reihe_20", 0.3, 2e-15), ("last", 0.89, 1e-16))
+    }
+    figure = CLAIMS["one_step"].draw(study)
+    figure.draw_without_rendering()
+    (axes,) = figure.axes
+    words = extents(axes.texts)
+    assert not overlapping(words)
+    covered = words["shaded: error below ρ/(1−ρ)"]
+    marks = [(rate / (1 - rate), 3e-16), (0.3 / 0.7, 2e-15), (0.89 / 0.11, 1e-16)]
+    assert not any(covered.contains(*point) for point in axes.transData.transform(marks))
+
+
+@pytest.mark.parametrize("claim", ["neumann", "unrolling", "memory"])
+def test_the_legend_of_curves_lies_on_no_other_words_or_points(claim):
+    plugin = "truncated" if claim == "neumann" else "unrolled"
+    names = [
+        "tiny",
+        "seqs",
+        *(f"a_model_{k}_with_quite_a_long_name_of_some_sixty_letters_in_all_yes" for k in range(9)),
+    ]
+    sweeps, study = (1, 2, 4), {}
+    for k, name in enumerate(names):
+        slopes = {f"s{n}": gradient(plugin=plugin, sweeps=n, size=2000 * n + k) for n in sweeps}
+        errors = {f"s{n}": 10.0 ** -(n + k / 20) for n in sweeps} | {"direct": 0.0}
+        slopes["direct"] = gradient(plugin="direct")
+        study[name] = ModelResults(name, residual={"some": residual()}, gradient=slopes, comparison=comparison(errors))
+    figure = CLAIMS[claim].draw(study)
+    figure.draw_without_rendering()
+    (axes,) = figure.axes
+    legend = axes.get_legend().get_window_extent()
+    assert not overlapping(extents(axes.texts))
+    assert legend.y1 <= axes.xaxis.label.get_window_extent().y0
+    assert all(legend.y0 >= text.get_window_extent().y1 for text in figure.texts)
+    assert legend.x1 <= figure.bbox.x1
+
+
+@pytest.mark.parametrize("count", [3, 8, 20])
+@pytest.mark.parametrize("name", ["s{}", "inference_setting_{}_of_a_name_that_is_much_too_long_for_any_panel"])
+def test_the_legend_of_convergence_lies_on_no_curve(name, count):
+    results = ModelResults("m", inference={name.format(k): inference(sweeps=k + 2) for k in range(count)})
+    figure = FIGURES["convergence"].draw(results)
+    figure.draw_without_rendering()
+    legends = [axes.get_legend().get_window_extent() for axes in figure.axes if axes.get_legend()]
+    assert legends or count == 3 or len(name) < 5
+    for legend in legends:
+        assert legend.y0 >= figure.texts[0].get_window_extent().y1
+        assert legend.x1 <= figure.bbox.x1
+        for axes in figure.axes:
+            assert legend.y1 <= axes.xaxis.label.get_window_extent().y0
+
+
+def test_the_front_strikes_through_no_label():
+    errors = {"direct": 0.0, "one": 0.1, "tr_2": 0.012, "tr_4": 1e-3, "u": 1e-16, "v": 0.9}
+    slopes = {
+        name: gradient(products, products / 1e3, products * 2**16)
+        for name, products in (("one", 1), ("tr_2", 2), ("tr_4", 4), ("u", 20), ("v", 5), ("direct", 9))
+    }
+    figure = FIGURES["work"].draw(ModelResults("m", gradient=slopes, comparison=comparison(errors)))
+    figure.draw_without_rendering()
+    assert "one" in extents(figure.axes[0].texts)
+    for axes in figure.axes:
+        front = max(axes.lines, key=lambda line: len(line.get_xdata()))
+        corners = front.get_transform().transform_path(front.get_path()).vertices
+        path = np.concatenate([np.linspace(a, b, 200) for a, b in pairwise(corners)])
+        for box in extents(axes.texts).values():
+            assert not any(box.contains(*point) for point in path)
+            assert box.y0 > axes.get_window_extent().y0
+            assert box.x0 > axes.get_window_extent().x0
+
+
+def test_sweeps_are_predicted_from_the_most_converged_state():
+    """The first setting stopped far from the fixed point, where λ is another."""
+    far, near = residual((0.7858,)), residual((0.7297,))
+    far["residual_max"] = 1e-2
+    settings = {"Early": inference(20), "Newton": inference(20, plugin="newton_cg")}
+    results = ModelResults("m", inference=settings, residual={"Early": far, "Newton": near})
+    kind = FIGURES["convergence"]
+    assert "The spectrum at Newton, the most converged, predicts that a sweep leaves λ = 0.7297" in kind.describe(
+        results
+    )
+    note = kind.draw(results).texts[0].get_text().replace("\n", " ")
+    assert note.startswith("Dashed: predicted from λ = 0.7297 at Newton, the most converged;")
+    rows = [row["predicted_residual_max"] for row in kind.table(results) if row["setting"] == "Early"]
+    assert rows[12] / rows[11] == pytest.approx(0.7297)
+
+
+@pytest.mark.parametrize(
+    ("count", "note", "caption"),
+    [
+        (3, "Bars: bounds on the errors.", "0.6000"),
+        (4, "Bars: bounds on the errors.", "The other one is in the figure's data."),
+        (7, "1 more spectrum is in the figure's data (CSV).", "The other 4 are in the figure's data."),
+        (8, "2 more spectra are in the figure's data (CSV).", "The other 5 are in the figure's data."),
+    ],
+)
+def test_spectra_left_out_are_counted(count, note, caption):
+    results = ModelResults("m", residual={f"s{k}": residual((0.6 + k / 100, 0.1)) for k in range(count)})
+    figure = FIGURES["spectrum"].draw(results)
+    assert figure.texts[0].get_text().endswith(note)
+    assert caption in FIGURES["spectrum"].describe(results)
 
 
 def test_a_gap_of_zero_does_not_break_its_line():

@@ -67,7 +67,8 @@ def test_fonts_are_cut_once_and_again_where_they_are_gone(tmp_path):
 @pytest.mark.parametrize("damage", ["no folder", "half a font"])
 def test_without_a_cut_font_the_whole_one_serves(tmp_path, monkeypatch, damage):
     if damage == "no folder":
-        monkeypatch.setattr(matplotlib, "get_cachedir", lambda: str(tmp_path / "none"))
+        (tmp_path / "file").touch()
+        monkeypatch.setattr(matplotlib, "get_cachedir", lambda: str(tmp_path / "file" / "folder"))
     else:
         fonts._available()
         for place in tmp_path.iterdir():

@@ -111,6 +111,22 @@ def test_the_table_of_methods_holds_every_column():
     assert method_rows(model)[1].bound_error is None  # in closed form
 
 
+def test_values_without_observed_neighbours_are_points():
+    """A channel observed every second step was an empty panel."""
+    _, model = made(channels=2)
+    values = model["training_data"].values
+    steps = np.arange(len(values))
+    values[:, 0] = np.where(steps % 2, np.nan, 1.0)
+    values[:, 1] = 1.0
+    values[[1, 5, 7], 1] = np.nan  # alone are the first step and the sixth
+    expected = [steps[::2].tolist(), [0, 6]]
+    axes = FIGURES["regimes"].draw(ModelResults("m", model)).axes
+    for own, alone in zip(axes, expected, strict=False):
+        (points,) = (line for line in own.lines if line.get_marker() == ".")
+        assert points.get_xdata().tolist() == alone
+        assert points.get_ydata().tolist() == [1.0] * len(alone)
+
+
 def test_channels_may_have_the_names_of_other_columns():
     names = ["state_0_probability", "inside_crisis", "time_step"]
     _, model = made(channels=4, names=["c0", *names])

@@ -24,7 +24,7 @@ from slds_core.report.formats import duration, plain, relative, scientific
 from slds_core.report.page import Page, Section
 from slds_core.report.pictures import Pictures
 from slds_core.report.render import render_page, write_report
-from slds_core.report.rows import GradientRow, convergence_rows, gradient_rows
+from slds_core.report.rows import ConvergenceRow, GradientRow, convergence_rows, gradient_rows
 from slds_core.report.sections import answer, installed
 from slds_core.report.sections.cost import rule_costs
 from slds_core.report.study import Job, _absence, _files, gather
@@ -118,6 +118,27 @@ def test_what_stopped_a_training_is_its_reason(tmp_path, last):
     log.write_text(f"epoch 1 of 40000: bound -2.0000 nats per entry, 9 s left\n{last}\n")
     absence = _absence(("learnt", "model", "learnt"), None, tmp_path / "log")
     assert (absence.state, absence.reason) == ("failed", last)
+
+
+def test_what_has_not_run_is_told_with_the_failure_that_it_waited_for(folder, tmp_path):
+    """A log says that the model, or an inference, failed; nothing else of them is there."""
+    (tmp_path / "config.yaml").write_text((folder / "config.yaml").read_text())
+    log = tmp_path / "results" / "log" / "tiny" / "inference" / "newton.log"
+    log.parent.mkdir(parents=True)
+    log.write_text("slds infer: no more memory\n")
+
+    def reasons():
+        study = gather([tmp_path / "results"], configuration=[tmp_path / "config.yaml"])
+        return {place: absence.reason for place, absence in study.results["tiny"].absent.items()}
+
+    found = reasons()
+    waited = "it has not run, since its inference 'newton' failed: slds infer: no more memory"
+    assert found["gradient", "fisher_cg"] == found["residual", "newton"] == waited
+    assert found["gradient", "unrolled"] == found["residual", "five"] == "it has not run"
+    (tmp_path / "results" / "log" / "tiny" / "model.log").write_text("slds build-model: no such file\n")
+    found = reasons()
+    waited = "it has not run, since its model failed: slds build-model: no such file"
+    assert found["inference", "five"] == found["gradient", "unrolled"] == waited
 
 
 @pytest.fixture
@@ -345,6 +366,13 @@ def test_a_limit_may_be_reached_at_the_fixed_point(folder, tmp_path):
     row = convergence_row(folder, tmp_path, max_sweeps=1000, tolerance=0)
     assert (row.verdict, row.tone) == ("at the fixed point", "good")
     assert answer.convergence([row]).answer == "Yes, with the one setting"
+
+
+def test_settings_without_a_result_count_where_no_plugin_skipped_them():
+    there = [ConvergenceRow(name, "converged", sweeps=9, residual_max=1e-14) for name in ("a", "b")]
+    lost, skipped = (ConvergenceRow(word, word) for word in ("failed", "skipped"))
+    assert answer.convergence([*there, skipped]).answer == "Yes, with all 2 settings"
+    assert answer.convergence([*there, lost, skipped]).answer == "Yes, with 2 of 3 settings"
 
 
 def test_what_is_called_a_fixed_point_meets_its_measure(folder, tmp_path):

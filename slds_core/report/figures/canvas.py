@@ -4,7 +4,7 @@ import math
 import textwrap
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from functools import wraps
+from functools import cache, wraps
 from itertools import takewhile
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
@@ -13,6 +13,8 @@ import numpy as np
 from matplotlib import style
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
+from matplotlib.textpath import text_to_path
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 STYLE = Path(__file__).parents[1] / "slds.mplstyle"
@@ -100,6 +102,13 @@ def rate(value: float) -> str:
     if not np.isfinite(value) or value == 1 or abs(value - 1) >= 1e-3:
         return f"{value:.4f}" if np.isfinite(value) else MISSING
     return f"1 {'−' if value < 1 else '+'} {number(abs(value - 1))}"
+
+
+@cache
+def text_width(text: str, points: float) -> float:
+    """Returns how wide a line of text of that size is in DejaVu Sans, in points."""
+    font = FontProperties(family="DejaVu Sans", size=points)
+    return text_to_path.get_text_width_height_descent(text, font, ismath=False)[0]
 
 
 def plain(name: object) -> str:

@@ -6,7 +6,6 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from slds_core.report.figures.canvas import (
-    INK,
     QUIET,
     footnote,
     listed,
@@ -20,7 +19,7 @@ from slds_core.report.figures.canvas import (
     styled,
 )
 from slds_core.report.figures.compared import FLOOR, Estimate, compared, estimates, reference
-from slds_core.report.figures.labels import Label, label_points, legend_beside
+from slds_core.report.figures.labels import Label, label_points, legend_beside, write_clear
 from slds_core.report.load import ModelResults
 
 TITLE = "Certified against true errors"
@@ -48,9 +47,7 @@ def certificates(results: ModelResults) -> Figure:
     diagonal = np.geomspace(low, high, 60)
     axes.fill_between(diagonal, low, diagonal, color=QUIET, alpha=0.16, linewidth=0, zorder=0)
     axes.plot(diagonal, diagonal, color=QUIET, linewidth=1, zorder=1)
-    axes.text(
-        0.97, 0.03, "bound < error: broken", transform=axes.transAxes, ha="right", va="bottom", fontsize=8, color=INK
-    )
+    write_clear(axes, "bound < error: broken", zip(errors, bounds, strict=True))
     labels, brief = [], shortened((e.name for e in found[:_NAMED]), 30)
     for k, (e, x, y) in enumerate(zip(found, errors, bounds, strict=True)):
         named = k < _NAMED
@@ -62,11 +59,12 @@ def certificates(results: ModelResults) -> Figure:
     axes.set(xlabel="true relative error (1)", ylabel="certified relative error (1)")
     axes.set_title("A certificate holds above the line", pad=8)
     more = [f"errors are against {plain(reference(results))}"]
+    more += [f"errors up to {number(found[0].resolution)} are its own"] if _unseen(found) else []
     more += [f"{len(found) - _NAMED} more in grey"] if len(found) > _NAMED else []
     more += [f"broken, of infinite error: {plain(listed((e.name for e in beyond), 3))}"] if beyond else []
     more += [f"{len(unknown)} of unknown error"] if unknown else []
     more += [f"infinite: {plain(listed(infinite, 3))}"] if infinite else []
-    more += [f"{len(without)} estimators have none"] if without else []
+    more += [f"{len(without)} {'estimators have' if len(without) > 1 else 'estimator has'} none"] if without else []
     text = "; ".join(more)
     footnote(figure, text[:1].upper() + text[1:])  # names keep their letters
     return figure
@@ -78,13 +76,17 @@ def describe(results: ModelResults) -> str:
     beyond, unknown = _undrawn(results)
     if not (found or beyond or unknown):
         return f"No estimator has a finite certificate; {len(without)} have none."
-    broken = beyond + [e for e in found if e.error > e.certificate]
-    slack = [e.certificate / e.error for e in found if e.error > 0]
+    broken = beyond + [e for e in found if not e.holds]
+    slack = [e.certificate / e.error for e in found if e.error > e.resolution]
     count = len(found) + len(beyond)
     text = f"{count - len(broken)} of {count} certificates hold."
     if broken:
         named = (f"{e.name} (error {number(e.error)}, bound {number(e.certificate)})" for e in broken)
         text += f" Broken: {listed(named)}."
+    unseen = _unseen(found)
+    if unseen:
+        text += f" The error of {listed(e.name for e in unseen)} is no larger than that of {reference(results)} itself, up to "
+        text += f"{number(unseen[0].resolution)}."
     text += f" Of unknown error, and so not counted: {listed(e.name for e in unknown)}." if unknown else ""
     if slack:
         tight = min(found, key=lambda e: e.certificate)
@@ -106,7 +108,7 @@ def table(results: ModelResults) -> list[dict[str, Any]]:
             "true_relative_error": e.error,
             "certified_relative_error": e.certificate,
             # an infinite one says nothing
-            "holds": None if not np.isfinite(e.certificate) or np.isnan(e.error) else bool(e.error <= e.certificate),
+            "holds": None if not np.isfinite(e.certificate) or np.isnan(e.error) else e.holds,
         }
         for e in (estimates(results) if compared(results) else [])
     ]
@@ -123,6 +125,11 @@ def _sorted(results: ModelResults) -> tuple[list[Estimate], list[str], list[str]
     finite = [e for e in every if np.isfinite(e.certificate) and np.isfinite(e.error)]
     without = [e.name for e in every if np.isnan(e.certificate)]
     return sorted(finite, key=lambda e: e.error), without, [e.name for e in every if np.isinf(e.certificate)]
+
+
+def _unseen(found: list[Estimate]) -> list[Estimate]:
+    """Returns those below the line of which nothing can be told: the reference itself may be off by as much."""
+    return [e for e in found if e.holds and e.error > e.certificate]
 
 
 def _undrawn(results: ModelResults) -> tuple[list[Estimate], list[Estimate]]:

@@ -23,6 +23,12 @@ class Estimate:
     products: float
     seconds: float
     mebibytes: float
+    resolution: float  # relative error of the reference itself, where it estimates it; else zero
+
+    @property
+    def holds(self) -> bool:
+        """Whether the error is within the certificate, as far as the reference can tell."""
+        return self.error <= self.certificate + self.resolution
 
 
 def reference(results: ModelResults) -> str:
@@ -53,13 +59,16 @@ def estimates(results: ModelResults) -> list[Estimate]:
     errors = comparison["relative_l2"].sel(reference=first, group=ALL).values
     certificates = comparison["certificate"].values if "certificate" in comparison else unknown
     verdicts = comparison["verdict"].values if "verdict" in comparison else np.full(len(names), "")
+    own = comparison["resolution"].sel(reference=first, group=ALL) if "resolution" in comparison else np.nan
+    resolution = float(np.nan_to_num(own))
     found = []
     for name, verdict, error, certificate in zip(names, verdicts, errors, certificates, strict=True):
         if name == first:
             continue
         products, seconds, size = (_median(results.gradient.get(name), key) for key in _PRICES)
         mebibytes = size / 2**20 if size >= 0 else np.nan
-        found.append(Estimate(name, str(verdict), float(error), float(certificate), products, seconds, mebibytes))
+        numbers = float(error), float(certificate), products, seconds, mebibytes, resolution
+        found.append(Estimate(name, str(verdict), *numbers))
     return found
 
 

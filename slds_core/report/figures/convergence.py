@@ -22,10 +22,11 @@ from slds_core.report.figures.canvas import (
     panel,
     plain,
     rate,
+    shortened,
     styled,
     thinned,
 )
-from slds_core.report.figures.labels import Label, label_points, legend
+from slds_core.report.figures.labels import Label, label_points, legend_below
 from slds_core.report.load import ModelResults, settings
 from slds_core.report.rows import convergence_rows
 
@@ -51,7 +52,7 @@ class _Trace:
     seconds: np.ndarray
     residual: np.ndarray
     gap: np.ndarray
-    rate: float  # λ from the spectrum; NaN where unknown, or where sweeping was not the method
+    rate: float  # λ by which sweeps are predicted; NaN where unknown, or where sweeping was not the method
     tolerance: float
 
     @property
@@ -64,7 +65,8 @@ class _Trace:
 def convergence(results: ModelResults) -> Figure:
     """Returns residual and distance from the best ELBO, against sweeps and against run time, a line for each setting.
 
-    Dashed: what the spectrum's largest eigenvalue predicts for sweeps. Dotted: the tolerances. Shaded: below rounding.
+    Dashed: what the spectrum's largest eigenvalue at the most converged state predicts for sweeps. Dotted: the tolerances.
+    Shaded: below rounding.
     """
     traces = _traces(results)
     if not any(_positive(t.residual).any() for t in traces):
@@ -75,6 +77,7 @@ def convergence(results: ModelResults) -> Figure:
     looks = [look(places[t.name]) for t in named]
     figure = Figure(figsize=(WIDTH, 5.6))
     rounding, unnamed = _rounding(results), list[Label]()
+    brief = shortened((t.name for t in named), 40)
     for position, (what, against, title, ylabel, xlabel) in enumerate(_PANELS):
         axes = panel(figure, 0.72 + (position % 2) * 3.3, 0.32 + (position // 2) * 2.62, 2.95, 1.85)
         _draw(axes, named, looks, quiet, what, against, rounding[what])
@@ -87,11 +90,12 @@ def convergence(results: ModelResults) -> Figure:
         if position == 0:
             across = np.array(axes.get_xlim())
             lines += [(across, np.full(2, t.tolerance)) for t in named if math.isfinite(t.tolerance)][:1]
-            ends = [_end(t, *own, what, against, _floor(axes)) for t, own in zip(named, looks, strict=True)]
+            ends = [
+                _end(t, brief[t.name], *own, what, against, _floor(axes)) for t, own in zip(named, looks, strict=True)
+            ]
             unnamed = label_points(axes, [e for e in ends if e], lines)
-        if position == 1:
-            legend(axes, unnamed, loc="upper right")
-    footnote(figure, _legend_text(traces, named, quiet))
+    legend_below(figure, unnamed)
+    footnote(figure, _legend_text(traces, named, quiet, _settled(results)[0]))
     return figure
 
 
@@ -122,11 +126,13 @@ def describe(results: ModelResults) -> str:
     if others:
         worst = ", ".join(f"{t.name} ({rows[t.name].verdict}, {number(t.last)})" for t in others[:3])
         sentences.append(f"Not there: {worst}{f' and {len(others) - 3} more' if len(others) > 3 else ''}.")
-    for trace in [t for t in traces if _predictable(t)][:1]:
-        measured = results.residual[trace.name].get("measured_rate", math.nan)
-        tail = f"; {rate(float(measured))} was measured" if np.isfinite(measured) else ""
+    for trace in [t for t in ended if _predictable(t)][:1]:
+        own = results.residual.get(trace.name)
+        measured = float(own["measured_rate"]) if own is not None and "measured_rate" in own else math.nan
+        tail = f"; {rate(measured)} was measured for {trace.name}" if np.isfinite(measured) else ""
         sentences.append(
-            f"For {trace.name} the spectrum predicts that a sweep leaves λ = {rate(trace.rate)} of the residual{tail}."
+            f"The spectrum at {_settled(results)[0]}, the most converged, predicts that a sweep leaves "
+            f"λ = {rate(trace.rate)} of the residual{tail}."
         )
     return " ".join(sentences)
 
@@ -159,15 +165,26 @@ def _traces(results: ModelResults) -> list[_Trace]:
     bounds = [d["trace_elbo"].values for d in found.values() if "trace_elbo" in d]
     finite = np.concatenate([b[np.isfinite(b)] for b in bounds]) if bounds else np.zeros(0)
     best = float(finite.max()) if finite.size else math.nan
-    return [_trace(name, dataset, best, results.residual.get(name)) for name, dataset in found.items()]
+    settled = _settled(results)[1]
+    return [_trace(name, dataset, best, settled) for name, dataset in found.items()]
 
 
-def _trace(name: str, dataset: xr.Dataset, best: float, residual: xr.Dataset | None) -> _Trace:
+def _settled(results: ModelResults) -> tuple[str, float]:
+    """Returns the most converged of the settings with a spectrum and its λ: elsewhere λ is not that of the fixed point."""
+    found = []
+    for name, dataset in results.residual.items():
+        if "eigenvalue" in dataset and dataset["eigenvalue"].size and np.isfinite(dataset["eigenvalue"][0]):
+            left = float(dataset["residual_max"]) if "residual_max" in dataset else math.nan
+            found.append((left if math.isfinite(left) else math.inf, name, float(dataset["eigenvalue"][0])))
+    _, name, largest = min(found, key=lambda one: one[0], default=(math.inf, "", math.nan))
+    return name, largest
+
+
+def _trace(name: str, dataset: xr.Dataset, best: float, settled: float) -> _Trace:
     change = dataset["trace_residual_max"].values.astype(float)
     chosen = settings(dataset)
     parameters = chosen.get("parameters", {})
     by_sweeps = chosen.get("plugin") == "coordinate_ascent"
-    known = by_sweeps and residual is not None and "eigenvalue" in residual and residual["eigenvalue"].size > 0
     by_change = parameters.get("criterion", "residual") == "residual"
     empty = np.full(change.shape, np.nan)
     return _Trace(
@@ -177,7 +194,7 @@ def _trace(name: str, dataset: xr.Dataset, best: float, residual: xr.Dataset | N
         dataset["trace_seconds"].values.astype(float) if "trace_seconds" in dataset else empty,
         change,
         best - dataset["trace_elbo"].values.astype(float) if "trace_elbo" in dataset else empty,
-        float(residual["eigenvalue"][0]) if known and residual is not None else math.nan,
+        settled if by_sweeps else math.nan,
         float(parameters.get("tolerance") or math.nan) if by_change else math.nan,
     )
 
@@ -247,12 +264,12 @@ def _draw(
     axes.set_ylim(low, high)
 
 
-def _end(trace: _Trace, colour: str, marker: str, what: str, against: str, floor: float) -> Label | None:
+def _end(trace: _Trace, name: str, colour: str, marker: str, what: str, against: str, floor: float) -> Label | None:
     y = _drawn(getattr(trace, what), floor)
     visible = np.flatnonzero(np.isfinite(y))
     if not visible.size:
         return None
-    return Label(float(getattr(trace, against)[visible[-1]]), float(y[visible[-1]]), trace.name, colour, marker)
+    return Label(float(getattr(trace, against)[visible[-1]]), float(y[visible[-1]]), name, colour, marker)
 
 
 def _predictable(trace: _Trace) -> bool:
@@ -284,11 +301,12 @@ def _drawn(values: np.ndarray, floor: float) -> np.ndarray:
     return np.where(known, np.maximum(values, floor), np.nan)
 
 
-def _legend_text(traces: list[_Trace], named: list[_Trace], quiet: list[_Trace]) -> str:
+def _legend_text(traces: list[_Trace], named: list[_Trace], quiet: list[_Trace], settled: str) -> str:
     parts = []
-    rates = [t for t in named if _predictable(t)]
-    if rates:
-        parts.append(f"dashed: predicted from λ ({plain(listed(f'{rate(t.rate)}' for t in rates[:3]))})")
+    predicted = [t for t in named if _predictable(t)]
+    if predicted:
+        at = plain(shortened([settled], 40)[settled])
+        parts.append(f"dashed: predicted from λ = {rate(predicted[0].rate)} at {at}, the most converged")
     tolerances = sorted({t.tolerance for t in traces if math.isfinite(t.tolerance)})
     if tolerances:
         parts.append(f"dotted: tolerance {listed(number(t, 1) for t in tolerances[:3])}")
@@ -297,4 +315,5 @@ def _legend_text(traces: list[_Trace], named: list[_Trace], quiet: list[_Trace])
         parts.append("zeros: at the lower end")
     if quiet:
         parts.append(f"grey: {len(quiet)} of {len(traces) - len(named)} other settings")
-    return "; ".join(parts).capitalize().replace("From λ", "from λ")
+    text = "; ".join(parts)
+    return text[:1].upper() + text[1:]  # names keep their letters

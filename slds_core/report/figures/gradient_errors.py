@@ -19,12 +19,16 @@ from slds_core.report.figures.canvas import (
     plain,
     shortened,
     styled,
+    text_width,
 )
 from slds_core.report.figures.compared import ALL, compared, reference
 from slds_core.report.load import ModelResults
 
 TITLE = "Error of the gradient, by parameter group"
 _ROWS = 40
+_NAME = 8.0  # points
+_RIGHT = 0.12  # inches beside the panel
+_APART = 3.0  # points between the numbers of two cells
 _LOWEST, _HIGHEST = -16.0, 0.0  # decades
 # from a good blue through pale to a bad vermilion; told apart in all common colour blindnesses, and the numbers stand in the cells
 _MAP = LinearSegmentedColormap.from_list("errors", ["#0072B2", "#7fb8d9", "#f2f0ea", "#eeae7c", "#D55E00"])
@@ -45,12 +49,13 @@ def gradient_errors(results: ModelResults) -> Figure:
     order = sorted(names, key=lambda n: -np.nan_to_num(total[n], nan=np.inf))
     shown = order[:_ROWS]
     values = errors.sel(estimator=shown, group=groups).values.astype(float)
-    brief = shortened(shown)
-    left = 0.25 + 0.073 * max(len(n) for n in brief.values())
+    brief, left, points = _layout(shown, len(groups), {_cell(v) for v in values.flat})
     families, short = _families(groups)
     row, top = 0.225, 0.5 + 0.045 * max(len(s) for s in short)
-    figure = Figure(figsize=(WIDTH, top + row * len(shown) + (0.55 if len(order) > len(shown) else 0.42)))
-    axes = panel(figure, left, top, WIDTH - left - 0.12, row * len(shown))
+    left_out = len(order) - len(shown)
+    noted = _noted(left_out, points is None)
+    figure = Figure(figsize=(WIDTH, top + row * len(shown) + (0.55 if noted else 0.42)))
+    axes = panel(figure, left, top, WIDTH - left - _RIGHT, row * len(shown))
     with np.errstate(divide="ignore"):
         decades = np.clip(np.log10(values), _LOWEST, _HIGHEST)
     shade = (decades - _LOWEST) / (_HIGHEST - _LOWEST)
@@ -59,10 +64,9 @@ def gradient_errors(results: ModelResults) -> Figure:
     axes.add_collection(
         PolyCollection([_square(i, j, groups[j] == ALL) for i, j in cells], facecolors=colours, linewidths=0)
     )
-    dense = 6.3 if len(groups) > 10 else 7.5
-    for (i, j), value in np.ndenumerate(values):
+    for (i, j), value in np.ndenumerate(values if points else values[:0]):
         colour = "white" if shade[i, j] < _DARK_BELOW else "black" if np.isfinite(shade[i, j]) else INK
-        axes.text(j, i, _cell(value), ha="center", va="center", fontsize=dense, color=colour)
+        axes.text(j, i, _cell(value), ha="center", va="center", fontsize=points, color=colour)
     axes.set_yticks(range(len(shown)), [plain(brief[n]) for n in shown])
     axes.set_xticks(
         range(len(groups)), [plain(s) for s in short], rotation=38, ha="left", rotation_mode="anchor", fontsize=7.5
@@ -82,9 +86,8 @@ def gradient_errors(results: ModelResults) -> Figure:
     title = f"Relative difference from {plain(shortened([first], 40)[first])}, the worst first"
     height = figure.get_size_inches()[1]
     figure.text(0.1 / WIDTH, 1 - 0.22 / height, title, fontsize=9.5, fontweight="bold", va="center")
-    left_out = len(order) - len(shown)
-    if left_out:
-        footnote(figure, f"{left_out} estimators with smaller errors are left out here; the table has them.")
+    if noted:
+        footnote(figure, noted)
     return figure
 
 
@@ -137,6 +140,35 @@ def table(results: ModelResults) -> list[dict[str, Any]]:
 
 
 applies = compared
+
+
+def _layout(names: list[str], columns: int, cells: set[str]) -> tuple[dict[str, str], float, float | None]:
+    """Returns the rows' names, the panel's left edge in inches and the size of the numbers in points; None where they have no room.
+
+    Names are cut before numbers become smaller than can be read: the table has the names, in full.
+    """
+    for points in (7.5, 6.3, 5.5) if columns <= 10 else (6.3, 5.5):
+        least = max(text_width(cell, points) for cell in cells) + _APART
+        for most in (36, 30, 24, 18):
+            brief = shortened(names, most)
+            left = 0.25 + max(text_width(name, _NAME) for name in brief.values()) / 72
+            if (WIDTH - left - _RIGHT) * 72 / columns >= least:
+                return brief, left, points
+    brief = shortened(names)
+    return brief, 0.25 + max(text_width(name, _NAME) for name in brief.values()) / 72, None
+
+
+def _noted(left_out: int, without_numbers: bool) -> str:
+    one = left_out == 1
+    parts = []
+    if left_out:
+        parts.append(
+            f"{left_out} {'estimator with a smaller error is' if one else 'estimators with smaller errors are'} "
+            f"left out here; the table has {'it' if one else 'them'}."
+        )
+    if without_numbers:
+        parts.append("The numbers find no room in the cells; the figure's data (CSV) have them.")
+    return " ".join(parts)
 
 
 def _square(row: int, column: int, last: bool) -> list[tuple[float, float]]:

@@ -38,6 +38,8 @@ def regimes(results: ModelResults) -> Figure:
         axes = panel(figure, _LEFT, 0.3 + k * (row + 0.24), width, row)
         _shade(axes, found)
         axes.plot(found.values[:, k], color=INK, linewidth=0.9)
+        alone = _alone(found.values[:, k])
+        axes.plot(np.flatnonzero(alone), found.values[alone, k], ".", color=INK, markersize=4)
         axes.set_title(plain(name), pad=2, fontsize=8, fontweight="normal")
         axes.locator_params(axis="y", nbins=3)
         axes.set_xlim(-0.5, len(found.values) - 0.5)
@@ -116,6 +118,12 @@ def _longest(results: ModelResults) -> Learnt:
 def _inside(found: Learnt, name: str) -> np.ndarray:
     steps = np.arange(len(found.values))
     return np.any([(start <= steps) & (steps < stop) for start, stop, own in found.intervals if own == name], axis=0)
+
+
+def _alone(values: np.ndarray) -> np.ndarray:
+    """Returns which values have no observed neighbour: no line would show them."""
+    known = np.pad(np.isfinite(values), 1)
+    return known[1:-1] & ~known[:-2] & ~known[2:]
 
 
 def _shade(axes: Axes, found: Learnt) -> None:

@@ -70,7 +70,10 @@ def spectrum(results: ModelResults) -> Figure:
     axes.set(xlabel="eigenvalue, from the largest", ylabel="factor per sweep (1)")
     axes.set_title("Share of each direction's error that one sweep leaves", pad=8)
     more = len(spectra) - len(drawn)
-    footnote(figure, f"Bars: bounds on the errors.{f' {more} more spectra are in the table.' if more else ''}")
+    left_out = (
+        f" {more} more {'spectra are' if more > 1 else 'spectrum is'} in the figure's data (CSV)." if more else ""
+    )
+    footnote(figure, f"Bars: bounds on the errors.{left_out}")
     return figure
 
 
@@ -83,8 +86,9 @@ def describe(results: ModelResults) -> str:
         meaning = _meaning(largest)
         follow = f", the next {rate(float(found.values[1]))}" if len(found.values) > 1 else ""
         sentences.append(f"The largest eigenvalue λ is {rate(largest)} at {listed(found.names)} ({meaning}){follow}.")
-    if len(spectra) > _SAID:
-        sentences.append(f"The other {len(spectra) - _SAID} are in the figure's data.")
+    more = len(spectra) - _SAID
+    if more > 0:
+        sentences.append(f"The other {f'{more} are' if more > 1 else 'one is'} in the figure's data.")
     return " ".join(sentences) or "No setting has a finite eigenvalue."
 
 

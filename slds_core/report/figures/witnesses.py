@@ -11,6 +11,7 @@ from slds_core.report.figures.canvas import (
     QUIET,
     WIDTH,
     footnote,
+    listed,
     logarithmic,
     look,
     note,
@@ -23,6 +24,7 @@ from slds_core.report.figures.canvas import (
 from slds_core.report.figures.compared import ALL, FLOOR
 from slds_core.report.figures.labels import Label, legend
 from slds_core.report.load import ModelResults
+from slds_core.study.verdicts import unfit
 
 TITLE = "Do the witnesses agree?"
 _GROUPS = 30
@@ -74,7 +76,9 @@ def witnesses(results: ModelResults) -> Figure:
     )  # fmt: skip
     more = len(results.comparison["group"]) - len(groups), len(_pairs(results)) - len(pairs)
     if any(more):
-        footnote(figure, f"{more[0]} more groups and {more[1]} more pairs are in the table.")
+        kinds = [f"{n} more {kind}{'s' if n > 1 else ''}" for n, kind in zip(more, ("group", "pair"), strict=True) if n]
+        are = "are" if sum(more) > 1 else "is"
+        footnote(figure, f"{listed(kinds)} {are} in the figure's data (CSV).")
     elif min(every) <= FLOOR:
         footnote(figure, "Exact agreement is drawn at 10⁻¹⁶.")
     return figure
@@ -95,6 +99,10 @@ def describe(results: ModelResults) -> str:
         sentences.append(f"{text}.")
     for name, values in _resolution(results, [ALL]).items():
         sentences.append(f"{name} resolves {number(values[0])} by its own estimate.")
+    statuses = {name: dataset.attrs.get("status", "") for name, dataset in results.gradient.items()}
+    for name in results.comparison["reference"].values.tolist():
+        if reason := unfit(statuses.get(name, "")):
+            sentences.append(f"{name} {reason}: it is compared with, but is no witness.")
     return " ".join(sentences)
 
 

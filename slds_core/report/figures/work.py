@@ -21,7 +21,7 @@ from slds_core.report.figures.canvas import (
     styled,
 )
 from slds_core.report.figures.compared import FLOOR, Estimate, compared, estimates, pareto, reference
-from slds_core.report.figures.labels import Label, label_points, legend
+from slds_core.report.figures.labels import Label, columns_of, label_points, legend
 from slds_core.report.load import ModelResults
 
 TITLE = "Error against cost"
@@ -45,7 +45,7 @@ def work(results: ModelResults) -> Figure:
     keyed = list(range(len(found))) if few else [i for i in range(len(found)) if any(f[i] for f in fronts)][:_NAMED]
     marks = {i: _mark(k) for k, i in enumerate(keyed)}
     brief = shortened((found[i].name for i in keyed), 40)
-    columns = _columns([brief[found[i].name] for i in keyed])
+    columns = columns_of(brief[found[i].name] for i in keyed)
     rows = -(-len(keyed) // columns)
     figure = Figure(figsize=(WIDTH, 3.05 + 0.17 * rows + 0.22))
     for k, ((price, label, _), front) in enumerate(zip(_PRICES, fronts, strict=True)):
@@ -58,8 +58,9 @@ def work(results: ModelResults) -> Figure:
         low, high = axes.get_ylim()
         axes.set_ylim(low / 2, high * 2)
         best = sorted((prices[i], errors[i]) for i in range(len(found)) if front[i])
-        if len(best) > 1:
-            axes.step(*np.array(best).T, where="post", color=QUIET, linewidth=1, zorder=1)
+        steps = [(x, y) for (x, _), (_, y) in zip(best[1:], best, strict=False)]  # the corners between them
+        joined = np.array(sorted([*best, *steps], key=lambda p: (p[0], -p[1]))).reshape(-1, 2).T
+        axes.plot(*joined, color=QUIET, linewidth=1, zorder=1)
         for i, (x, y) in enumerate(zip(prices, errors, strict=True)):
             if i in marks:
                 colour, marker = marks[i]
@@ -67,7 +68,8 @@ def work(results: ModelResults) -> Figure:
             else:
                 axes.plot(x, y, ".", color=QUIET, markersize=4, alpha=0.7, zorder=2)
         names = [Label(prices[i], errors[i], brief[found[i].name], marks[i][0]) for i in marks if front[i]]
-        label_points(axes, names, [(np.array([x]), np.array([y])) for x, y in zip(prices, errors, strict=True)])
+        others = [(np.array([x]), np.array([y])) for x, y in zip(prices, errors, strict=True)]
+        label_points(axes, names, clear=[*others, (joined[0], joined[1])])
         axes.set(xlabel=label)
         axes.tick_params(labelleft=k == 0)
         if not k:
@@ -120,12 +122,6 @@ applies = compared
 def _mark(position: int) -> tuple[str, str]:
     colours = (*COLOURS, INK)
     return colours[position % len(colours)], MARKERS[(position + position // len(colours)) % len(MARKERS)]
-
-
-def _columns(names: list[str]) -> int:
-    """Returns how many columns of names fit below the panels, four at most."""
-    widest = 0.3 + 0.066 * max(map(len, names), default=0)
-    return max(1, min(4, int((WIDTH - 0.1) / widest)))
 
 
 def _drawn(value: float, price: str) -> float:

@@ -61,15 +61,15 @@ class Trust:
 def convergence(rows: list[ConvergenceRow]) -> Convergence:
     """Returns whether inference converged."""
     absent = [row for row in rows if row.sweeps is None]
+    skipped = [row for row in absent if row.verdict == "skipped"]
     reached = [row for row in rows if row.tone == "good"]
     short = [row for row in rows if row not in absent and row not in reached]
-    if reached and not short:
+    asked = len(rows) - len(skipped)
+    if reached and len(reached) == asked:
         settings = "the one setting" if len(reached) == 1 else f"all {len(reached)} settings"
         return Convergence("good", f"Yes, with {settings}", reached, short, absent)
     if reached:
-        return Convergence(
-            "good", f"Yes, with {len(reached)} of {len(reached) + len(short)} settings", reached, short, absent
-        )
+        return Convergence("good", f"Yes, with {len(reached)} of {asked} settings", reached, short, absent)
     if short:
         tone = "bad" if any(row.tone == "bad" for row in short) else "open"
         return Convergence(tone, "No, with no setting", reached, short, absent)
@@ -119,7 +119,8 @@ def _render(page: Page) -> Markup:
         _Model(name, page.size(name), convergence(page.convergence[name]), trust(page.gradients[name]))
         for name in page.results
     ]
-    present = len(page.study.files)
+    # a setting that its plugin skipped left a file that says so, and no result
+    present = len(page.study.files) - sum(absence.state == "skipped" for _, absence in page.study.absent)
     return page.template(
         __package__,
         "answer.html.j2",

@@ -35,7 +35,20 @@ def _render(page: Page) -> Markup | None:
         for name, found in page.results.items()
         if found.comparison is not None
     }
-    return page.template(__package__, "gradients.html.j2", tables=tables, witnesses=witnesses, judges=judges)
+    return page.template(
+        __package__,
+        "gradients.html.j2",
+        tables=tables,
+        witnesses=witnesses,
+        judges=judges,
+        passed_over={name: _passed_over(page.results[name].comparison) for name in judges},
+    )
+
+
+def _passed_over(comparison: xr.Dataset | None) -> str:
+    """Returns which references were passed over as a judge, and why, as a sentence; nothing if none."""
+    said = str(comparison.attrs.get("status_message", "")) if comparison is not None else ""
+    return said[:1].upper() + said[1:]
 
 
 def _witnesses(name: str, comparison: xr.Dataset) -> Table:
