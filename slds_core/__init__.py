@@ -5,8 +5,8 @@ Importing this package imports no JAX and changes no setting of it. Its rooms, f
 - ``slds_core.expfam``: exponential families of the global factors
 - ``slds_core.chains``: exact inference in a Gaussian chain and in a hidden Markov model
 - ``slds_core.fixed_point``: the interface, forward solvers, residuals
-- ``slds_core.models``: structured models as fixed points
 - ``slds_core.gradients``: gradient estimators
+- ``slds_core.models``: structured models as fixed points
 - ``slds_core.objectives``: scalar functions of a posterior
 - ``slds_core.plugins``: the parameters of each of these, as the configuration knows them
 - ``slds_core.study``: configuration, files, stages

@@ -1,14 +1,40 @@
 """Built-in sources of data that read no file of the user's."""
 
+import difflib
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 from pydantic.config import JsonDict
+from pydantic_core import PydanticCustomError
 
 from slds_core.plugins.base import DataPlugin
 
 _STEPS: JsonDict = {"unit": "step"}
 _STANDARDISE = "whether to give each channel mean zero and variance one; outputs are in original units again"
+MACRODATA = (
+    "realgdp",
+    "realcons",
+    "realinv",
+    "realgovt",
+    "realdpi",
+    "cpi",
+    "m1",
+    "pop",
+    "tbilrate",
+    "unemp",
+    "infl",
+    "realint",
+)
+"""The series that ``macrodata`` has. They are named here too, as ``slds_core.data`` takes a while to import; a test compares."""
+
+
+def _of_macrodata(name: str) -> str:
+    """Returns the name of a series, so that one that is misspelt is told before anything runs."""
+    if name in MACRODATA:
+        return name
+    near = difflib.get_close_matches(name, MACRODATA, n=1)
+    hint = f"did you mean '{near[0]}'?" if near else f"expected one of: {', '.join(MACRODATA)}"
+    raise PydanticCustomError("no_series", "no series of that name ({hint})", {"hint": hint})
 
 
 class Macrodata(DataPlugin):
@@ -17,7 +43,7 @@ class Macrodata(DataPlugin):
     Real levels, prices and money: percent a year. Rates: percentage points a quarter. NBER's recessions are beside them.
     """
 
-    columns: list[str] = Field(
+    columns: list[Annotated[str, AfterValidator(_of_macrodata)]] = Field(
         ["realgdp", "realcons", "realinv", "realdpi", "unemp", "cpi", "tbilrate"],
         min_length=1,
         description="series to use, by their names in statsmodels",

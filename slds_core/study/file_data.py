@@ -12,7 +12,7 @@ from slds_core.plugins import DataPlugin
 from slds_core.study.errors import StudyError
 from slds_core.study.table_columns import is_numeric, numbers
 from slds_core.study.table_file import TableFile, read_table
-from slds_core.study.table_times import sorted_times, steps_through
+from slds_core.study.table_times import grid_of, sorted_times
 
 _UNNAMED = re.compile(r"Unnamed: \d+")  # pandas' name for a column whose name is empty, such as row numbers
 
@@ -29,14 +29,14 @@ class Table(DataPlugin):
     )
     time: str | None = Field(
         None,
-        description="column to sort each sequence by: numbers, ISO dates, quarters (2020Q1) or weeks (2020-W05); the file's order if "
-        "left out",
+        description="column to sort each sequence by: numbers, ISO dates, months (2020-01), quarters (2020Q1) or weeks (2020-W05); the "
+        "file's order if left out",
     )
     group: str | None = Field(None, description="column that tells sequences apart; one sequence if left out")
     gaps: Literal["fill", "keep"] = Field(
         "fill",
-        description="'fill': steps that a column of whole-number times leaves out become missing steps; 'keep': rows follow each "
-        "other as they are",
+        description="'fill': steps that regular times leave out become missing steps, and a line tells where times are not regular; "
+        "'keep': rows follow each other as they are",
     )
     separator: Literal["comma", "semicolon", "tab"] = Field("comma", description="what separates a CSV file's columns")
     decimal: Literal["point", "comma"] = Field("point", description="a CSV file's decimal sign")
@@ -72,7 +72,8 @@ class Table(DataPlugin):
             if times is not None:
                 frame = frame.loc[times.index]
             groups = _groups(table, frame, self.group)
-            found = [self._sequence(own, times, name, columns) for name, own in groups.items()]
+            steps = self._steps(times, groups)
+            found = [_sequence(own[columns].to_numpy(float), *steps[name]) for name, own in groups.items()]
             return series(
                 [values for values, _ in found],
                 columns,
@@ -99,33 +100,47 @@ class Table(DataPlugin):
             found = f"; found {', '.join(left_out)} without numbers or without a name" if left_out else ""
             raise ValueError(f"no numeric column besides time and group, expected at least one{found}")
         if left_out:
-            print(
-                f"{self.path}: {', '.join(left_out)} left out, without numbers or without a name; 'columns' chooses others",
-                file=sys.stderr,
-                flush=True,
-            )
+            self._tell(f"{', '.join(left_out)} left out, without numbers or without a name; 'columns' chooses others")
         return chosen
 
-    def _sequence(self, frame: Any, times: Any, name: str, columns: list[str]) -> tuple[np.ndarray, list[str]]:
-        """Returns one sequence's values, NaN where missing, and its steps' labels."""
-        values = frame[columns].to_numpy(float)
+    def _steps(self, times: Any, groups: dict[str, Any]) -> dict[str, tuple[list[int], list[str]]]:
+        """Returns each row's step and all steps' labels, by the sequence's name; tells where times are no regular steps."""
         if times is None:
-            return values, []
-        where = f"group '{name}', column '{self.time}'" if self.group else f"column '{self.time}'"
-        times = times.loc[frame.index]
-        if not times.is_unique:
-            twice = frame[self.time][times.duplicated()].iloc[0]
-            raise ValueError(f"{where}: {twice} is given twice, expected each time once")
-        if self.gaps == "keep" or times.dtype.kind not in "iu" or len(times) < 2:
-            return values, [str(label) for label in frame[self.time]]
-        given = times.to_list()
-        try:
-            steps = steps_through(given)
-        except ValueError as error:
-            raise ValueError(f"{where}: {error}") from error
-        filled = np.full((len(steps), len(columns)), np.nan)
-        filled[[steps.index(time) for time in given]] = values
-        return filled, [str(step) for step in steps]
+            return {name: (list(range(len(own))), []) for name, own in groups.items()}
+        rising = {name: times.loc[own.index] for name, own in groups.items()}
+        for name, own in rising.items():
+            if not own.is_unique:
+                twice = groups[name][self.time][own.duplicated()].iloc[0]
+                raise ValueError(f"{self._where(name)}: {twice} is given twice, expected each time once")
+        written = {name: [str(label) for label in own[self.time]] for name, own in groups.items()}
+        kept = {name: (list(range(len(own))), own) for name, own in written.items()}
+        if self.gaps == "keep":
+            return kept
+        grid = grid_of(list(rising.values()))
+        if isinstance(grid, str):
+            self._tell(f"column '{self.time}': {grid}; rows follow each other as they are, as with 'gaps: keep'")
+            return kept
+        steps = {}
+        for name, own in rising.items():
+            try:
+                steps[name] = grid.steps(own, written[name])
+            except ValueError as error:
+                raise ValueError(f"{self._where(name)}: {error}") from error
+        return steps
+
+    def _where(self, name: str) -> str:
+        return f"group '{name}', column '{self.time}'" if self.group else f"column '{self.time}'"
+
+    def _tell(self, line: str) -> None:
+        """Tells what was not asked for, in the job's log."""
+        print(f"{self.path}: {line}", file=sys.stderr, flush=True)
+
+
+def _sequence(values: np.ndarray, places: list[int], labels: list[str]) -> tuple[np.ndarray, list[str]]:
+    """Returns one sequence's values at the steps that rows have, NaN at all others, and the steps' labels."""
+    filled = np.full((places[-1] + 1, values.shape[1]), np.nan)
+    filled[places] = values
+    return filled, labels
 
 
 def _groups(table: TableFile, frame: Any, group: str | None) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Tables in files, read whole: CSV, Parquet or NetCDF, and where a row is in its file."""
 
 import csv
+import re
 import warnings
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
@@ -14,6 +15,10 @@ SEPARATORS = {"comma": ",", "semicolon": ";", "tab": "\t"}
 DECIMALS = {"point": ".", "comma": ","}
 """Decimal signs in a CSV file, by the names that the key ``decimal`` has for them."""
 
+_NUMBER = re.compile(r"\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*")
+_TIME = re.compile(r"\d{4}-?(Q[1-4]|W\d\d|\d\d?)(-\d\d?.*)?")  # beside numbers, a first line of data
+_MISSING = ("", "NA", "NaN", "nan", "null")
+_HEADER = "expected a header with the columns' names in the first line"
 _SUFFIXES = {".csv": "CSV", ".parquet": "Parquet", ".pq": "Parquet", ".nc": "NetCDF"}
 
 
@@ -65,7 +70,7 @@ def read_table(path: Path, separator: str = "comma", decimal: str = "point", nam
         raise StudyError(f"{path}: reading Parquet needs a package: pip install 'slds-core[parquet]'") from error
     except UnicodeDecodeError as error:
         raise StudyError(f"{path}: expected text in UTF-8: {error}") from error
-    except (OSError, ValueError, RuntimeError, csv.Error, pd.errors.ParserWarning) as error:
+    except (OSError, ValueError, RuntimeError, pd.errors.ParserWarning) as error:
         raise StudyError(f"{path}: cannot be read as {kind}: {error}") from error
     frame.columns = frame.columns.map(str)
     if frame.empty:
@@ -78,12 +83,17 @@ def _csv(path: Path, separator: str, decimal: str, names: Collection[str]) -> An
 
     options: dict[str, Any] = {"sep": SEPARATORS[separator], "decimal": DECIMALS[decimal]}
     header: Any = pd.read_csv(path, **options, header=None, nrows=1, dtype=str, keep_default_na=False)
-    _check_header(path, header.iloc[0].to_list(), separator)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", pd.errors.ParserWarning)
-        # index_col: else a row with a value too many would shift all columns by one
-        # low_memory: else a long file is read in pieces, and one column may hold both text and numbers
-        frame = pd.read_csv(path, **options, index_col=False, low_memory=False, dtype=dict.fromkeys(names, str))
+    _check_no_comment(path, SEPARATORS[separator])
+    _check_header(path, header.iloc[0].to_list(), separator, decimal)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)
+            # index_col: else a row with a value too many would shift all columns by one
+            # low_memory: else a long file is read in pieces, and one column may hold both text and numbers
+            frame = pd.read_csv(path, **options, index_col=False, low_memory=False, dtype=dict.fromkeys(names, str))
+    except (pd.errors.ParserWarning, pd.errors.ParserError):
+        _check_no_wider(path, SEPARATORS[separator])
+        raise
     _check_widths(path, SEPARATORS[separator])
     return frame
 
@@ -92,9 +102,40 @@ def _records(path: Path, separator: str) -> Iterator[tuple[int, list[str]]]:
     """Yields a CSV file's records, each with its line as an editor counts it; blank lines are none."""
     with open(path, newline="", encoding="utf-8-sig") as stream:
         reader = csv.reader(stream, delimiter=separator)
-        for record in reader:
-            if len(record) > 1 or (record and (not record[0] or record[0].strip(" \t"))):
-                yield reader.line_num, record
+        ended = 0
+        try:
+            for record in reader:
+                ended = reader.line_num
+                if len(record) > 1 or (record and (not record[0] or record[0].strip(" \t"))):
+                    yield ended, record
+        except csv.Error as error:  # an entry beyond Python's limit, often one whose second quotation mark is missing
+            raise StudyError(
+                f"{path}: the row that begins in line {ended + 1} cannot be read: {error}; expected shorter entries, and quotation "
+                "marks in pairs"
+            ) from error
+
+
+def _check_no_comment(path: Path, separator: str) -> None:
+    """Refuses a first line that is a comment: it is unlike the first without its sign, or that one names the columns."""
+    records = _records(path, separator)
+    line, first = next(records, (1, [""]))
+    if not first[0].lstrip().startswith("#"):
+        return
+    second = next((record for _, record in records if not record[0].lstrip().startswith("#")), None)
+    if second is not None and (len(second) != len(first) or not any(map(_is_datum, second))):
+        raise StudyError(f"{path}: line {line}, {separator.join(first)!r}, is a comment; {_HEADER}")
+
+
+def _check_no_wider(path: Path, separator: str) -> None:
+    """Refuses a row with too many entries, by its line. Empty ones at its end are none."""
+    records = _records(path, separator)
+    first, names = next(records)
+    for line, record in records:
+        if len(record) > len(names) and any(record[len(names) :]):
+            raise StudyError(
+                f"{path}: line {line} has {len(record)} entries, more than the {len(names)} of line {first}, "
+                f"{separator.join(names)!r}; {_HEADER}, and as many entries in each row"
+            )
 
 
 def _check_widths(path: Path, separator: str) -> None:
@@ -108,16 +149,14 @@ def _check_widths(path: Path, separator: str) -> None:
             )
 
 
-def _check_header(path: Path, names: list[str], separator: str) -> None:
+def _check_header(path: Path, names: list[str], separator: str, decimal: str) -> None:
     """Refuses a first line that does not name columns, or not as the separator would have it."""
-    import pandas as pd
-
+    plain = [name.replace(DECIMALS[decimal], ".") for name in names]
+    if any(map(_NUMBER.fullmatch, plain)) and all(map(_is_datum, plain)) and names[0] not in _MISSING:
+        raise StudyError(f"{path}: {_HEADER}, found numbers, '{names[0]}' first")
     twice = next((name for number, name in enumerate(names) if name and name in names[:number]), None)
     if twice is not None:
         raise StudyError(f"{path}: two columns have the name '{twice}', expected each name once")
-    numbers: Any = pd.to_numeric(pd.Series(names), errors="coerce")
-    if (numbers % 1).all() and numbers.notna().all():  # whole numbers, such as years, may well be names
-        raise StudyError(f"{path}: the first line holds numbers, '{names[0]}' first, expected the columns' names")
     if len(names) == 1:
         for other, sign in SEPARATORS.items():
             if sign in names[0]:
@@ -125,6 +164,11 @@ def _check_header(path: Path, names: list[str], separator: str) -> None:
                     f"{path}: found one column, {names[0]!r}, with 'separator: {separator}'; expected 'separator: {other}'"
                 )
         _check_no_blank_line(path)
+
+
+def _is_datum(entry: str) -> bool:
+    """Returns whether an entry is a number, a time or missing, rather than a name."""
+    return entry in _MISSING or any(form.fullmatch(entry) for form in (_NUMBER, _TIME))
 
 
 def _check_no_blank_line(path: Path) -> None:

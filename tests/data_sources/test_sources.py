@@ -1,11 +1,17 @@
 """The built-in sources beside what is known of them independently."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
 from slds_core.data.bouncing_dot import bouncing_dot
-from slds_core.data.macrodata import macrodata
+from slds_core.data.macrodata import LEVELS, RATES, macrodata
 from slds_core.data.synthetic_slds import synthetic_slds, synthetic_system
+from slds_core.plugins.data import MACRODATA
+from slds_core.study import registry
+from slds_core.study.errors import ParameterErrors
 
 
 def test_macrodata_growth_by_hand():
@@ -29,6 +35,21 @@ def test_recessions():
 def test_macrodata_unknown_column():
     with pytest.raises(ValueError, match=r"columns: expected some of realgdp.*found \['gdp'\]"):
         macrodata(["gdp"])
+
+
+def test_macrodata_names_its_series_without_importing_them():
+    assert MACRODATA == LEVELS + RATES
+    code = "import sys; from slds_core.plugins.data import Macrodata; Macrodata(columns=['m1']); assert 'numpy' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"), [("realgpd", "did you mean 'realgdp'?"), ("x", f"expected one of: {', '.join(LEVELS + RATES)}")]
+)
+def test_a_misspelt_series_is_told_before_anything_runs(name, hint):
+    with pytest.raises(ParameterErrors) as caught:
+        registry.make("data", "macrodata", {"columns": ["unemp", name]})
+    assert caught.value.sentences == [f"columns.1: no series of that name ({hint}), found '{name}'"]
 
 
 def test_the_dot_bounces_at_constant_speed():

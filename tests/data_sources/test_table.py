@@ -1,6 +1,7 @@
 """Tables of one's own: three formats, ragged groups, gaps, and errors that name file, column and value."""
 
 from pathlib import Path
+from unittest.mock import ANY
 
 import numpy as np
 import pandas as pd
@@ -11,7 +12,7 @@ from slds_core.study import registry
 from slds_core.study.errors import StudyError
 from slds_core.study.file_data import Table
 from slds_core.study.table_file import TableFile
-from slds_core.study.table_times import sorted_times
+from slds_core.study.table_times import Grid, grid_of, sorted_times
 from slds_core.testing import check_data
 
 
@@ -100,7 +101,9 @@ def test_a_value_too_many_never_shifts_columns(tmp_path):
     series = Table(path=str(tmp_path / "trailing.csv"), columns=["gdp"], standardise=False).load()
     np.testing.assert_array_equal(np.asarray(series.values).ravel(), [1.0, 2.0, 3.5])
     (tmp_path / "shifted.csv").write_text("a,b\n1,2,3\n4,5,6\n7,8,9\n")
-    with pytest.raises(StudyError, match=r"shifted\.csv: .*Length of header or names does not match length of data"):
+    with pytest.raises(
+        StudyError, match=r"shifted\.csv: line 2 has 3 entries, more than the 2 of line 1, 'a,b'; expected"
+    ):
         Table(path=str(tmp_path / "shifted.csv")).load()
 
 
@@ -140,6 +143,9 @@ def test_separators_decimal_signs_and_byte_order_marks(tmp_path, text, keys):
     np.testing.assert_array_equal(found.values[0], [[1.5, 2], [-3.25, 4]])
 
 
+HEADER = "expected a header with the columns' names in the first line"
+
+
 @pytest.mark.parametrize(
     ("text", "keys", "complaint"),
     [
@@ -156,7 +162,30 @@ def test_separators_decimal_signs_and_byte_order_marks(tmp_path, text, keys):
             "found one column, 't,a', with 'separator: semicolon'; expected 'separator: comma'",
         ),
         ("a,b,a\n1,2,3\n", {}, "two columns have the name 'a', expected each name once"),
-        ("0.5,1.5\n1.5,2.5\n", {}, "the first line holds numbers, '0.5' first, expected the columns' names"),
+        ("0.5,1.5\n1.5,2.5\n", {}, f"{HEADER}, found numbers, '0.5' first"),
+        ("2000,1,2\n2001,2,3\n", {}, f"{HEADER}, found numbers, '2000' first"),
+        ("2000,1,NA\n2001,2,3\n", {}, f"{HEADER}, found numbers, '2000' first"),
+        ("2000-01-31,1,1\n2000-02-29,2,3\n", {}, f"{HEADER}, found numbers, '2000-01-31' first"),
+        ("1,5;2\n2,5;3\n", {"separator": "semicolon", "decimal": "comma"}, f"{HEADER}, found numbers, '1,5' first"),
+        ("# source: ECB\nt,a\n2000,1\n", {}, f"line 1, '# source: ECB', is a comment; {HEADER}"),
+        ("\n# by ECB, 2001\n# x\nt,a\n2000,1\n", {}, f"line 2, '# by ECB, 2001', is a comment; {HEADER}"),
+        ("# a; b\nt\n2000\n", {}, f"line 1, '# a; b', is a comment; {HEADER}"),
+        (
+            "Source: ECB\nt,a\n2000,1\n",
+            {},
+            f"line 2 has 2 entries, more than the 1 of line 1, 'Source: ECB'; {HEADER}, and as many entries in each row",
+        ),
+        (
+            "a,b\n1,2\n\n3,4,5\n",
+            {},
+            f"line 4 has 3 entries, more than the 2 of line 1, 'a,b'; {HEADER}, and as many entries in each row",
+        ),
+        (
+            f'a,b\n1,2\n3,"{"x" * 140_000}"\n',
+            {},
+            "the row that begins in line 3 cannot be read: field larger than field limit (131072); expected shorter entries, and "
+            "quotation marks in pairs",
+        ),
         ("", {}, "cannot be read as CSV: No columns to parse from file"),
         ("a,b\n", {}, "holds no rows, expected at least one beside the columns' names"),
         ("a\n1\n\n3\n\n", {}, "line 3 is blank, expected a value, or NA where it is missing"),
@@ -170,6 +199,13 @@ def test_files_that_are_no_tables(tmp_path, text, keys, complaint):
     with pytest.raises(StudyError) as caught:
         Table(path=path, **keys).load()
     assert str(caught.value) == f"{path}: {complaint}"
+
+
+@pytest.mark.parametrize("names", ["#t,a", "t,2000", ",1", "# t,2000-01"])
+def test_names_like_comments_or_numbers(tmp_path, names):
+    """A sign alone makes no comment, and pandas writes row numbers without a name."""
+    found = Table(path=csv(tmp_path, f"{names}\n1,2\n2,3\n"), columns=[names.split(",")[1]]).load()
+    assert found.lengths == (2,)
 
 
 def test_one_column(tmp_path):
@@ -346,6 +382,147 @@ def test_gaps_between_numbers_like_dates(tmp_path):
     assert whole(tmp_path, 202001, 202002, 202004).load().lengths == (4,)
     assert whole(tmp_path, 20200132, 20200201).load().lengths == (2,)
     assert whole(tmp_path, 202013, 202014, 202101).load().lengths == (89,)
+
+
+def dated(folder, *times, **keys):
+    """Rows in falling order, each with its number as value."""
+    rows = [f"{time},{number}" for number, time in enumerate(times)]
+    return Table(path=csv(folder, "\n".join(["t,a", *reversed(rows)])), time="t", standardise=False, **keys)
+
+
+@pytest.mark.parametrize(
+    ("times", "missing"),
+    [
+        # periods as they are written, whatever they leave out
+        (["2000Q1", "2000Q2", "2000Q4"], {2: "2000Q3"}),
+        (["2000-Q3", "2000-Q4", "2001-Q3"], {2: "2001-Q1", 3: "2001-Q2"}),
+        (["2000-11", "2000-12", "2001-03"], {2: "2001-01", 3: "2001-02"}),
+        (["2000-01", "2000-02", "2000-08"], {k: f"2000-{k + 1:02}" for k in range(2, 7)}),
+        (["2020-W52", "2020-W53", "2021-W02"], {2: "2021-W01"}),
+        (["2000W51", "2000W52", "2001W02"], {2: "2001W01"}),
+        (["2000Q1", "2000Q3", "2001Q3"], {2: "2001Q1"}),
+        # dates on one day of the month, or on its last
+        (["2000-01-01", "2000-02-01", "2000-04-01"], {2: "2000-03-01"}),
+        (["2000-01-31", "2000-02-29", "2000-04-30"], {2: "2000-03-31"}),
+        (["2000-04-30", "2000-06-30", "2001-02-28"], {2: "2000-08-31", 3: "2000-10-31", 4: "2000-12-31"}),
+        (["2000-01-30", "2000-02-29", "2000-04-30"], {2: "2000-03-30"}),
+        (["2000-01-01", "2000-04-01", "2000-10-01"], {2: "2000-07-01"}),
+        (["1999-12-31", "2000-12-31", "2002-12-31"], {2: "2001-12-31"}),
+        # working days
+        (["2020-01-02", "2020-01-03", "2020-01-06", "2020-01-08"], {3: "2020-01-07"}),
+        (["2020-01-02 16:00", "2020-01-03 16:00", "2020-01-07 16:00"], {2: "2020-01-06 16:00:00"}),
+        # whole multiples of the smallest gap
+        (["2000-01-01", "2000-01-02", "2000-01-05"], {2: "2000-01-03", 3: "2000-01-04"}),
+        (["2020-01-02", "2020-01-03", "2020-01-04", "2020-01-06"], {3: "2020-01-05"}),
+        (["2000-01-05", "2000-01-12", "2000-01-26"], {2: "2000-01-19"}),
+        (["2000-01-01T23:00Z", "2000-01-02T00:00Z", "2000-01-02T02:00Z"], {2: "2000-01-02T01:00:00+00:00"}),
+        (["0.0", "0.1", "0.3"], {2: "0.2"}),
+        (["2000.083", "2000.167", "2000.333"], {2: "2000.25"}),
+    ],
+)
+def test_regular_times_that_are_left_out_are_missing_steps(tmp_path, capsys, times, missing):
+    found = dated(tmp_path, *times).load()
+    assert found.lengths == (len(times) + len(missing),)
+    assert {step: found.labels[0][step] for step in missing} == missing
+    given = [step for step in range(found.lengths[0]) if step not in missing]
+    np.testing.assert_array_equal(np.flatnonzero(found.observed[0, :, 0]), given)
+    np.testing.assert_array_equal(found.values[0, given, 0], np.arange(len(times)))
+    assert [found.labels[0][step] for step in given] == times
+    assert dated(tmp_path, *times, gaps="keep").load().labels == (tuple(times),)
+    assert capsys.readouterr().err == ""
+
+
+def test_whole_numbers_with_a_point_are_whole_numbers(tmp_path):
+    """As pandas writes them where an entry was missing, in a join for one."""
+    found = dated(tmp_path, "2000.0", "2001.0", "2004.0").load()
+    assert found.labels == (("2000", "2001", "2002", "2003", "2004"),)
+    assert found.observed[0, :, 0].tolist() == [True, True, False, False, True]
+    assert dated(tmp_path, "1e15", "1e16", "4e16").load().labels == (("1000000000000000.0", "1e+16", "4e+16"),)
+
+
+MULTIPLES = "found gaps that are not all whole multiples of the smallest"
+
+
+@pytest.mark.parametrize(
+    ("times", "told"),
+    [
+        (["0.0", "0.1", "0.25"], MULTIPLES),
+        (["2020-01-06", "2020-01-08", "2020-01-10", "2020-01-13"], MULTIPLES),  # Monday, Wednesday, Friday
+        (["2000-01-31", "2000-02-29", "2000-03-31", "2000-04-28"], MULTIPLES),  # the last working day
+        (["2000-W51", "2000-W53", "2001-W03"], MULTIPLES),  # a week that ISO 8601 has not
+        (["-1.7e308", "1.7e308", "1.75e308"], MULTIPLES),  # a gap that is infinite
+        (
+            ["2000-01-01", "2000-02-01", "2000-08-01"],
+            "found 3 times with gaps that it would take 8 steps to fill, expected at most 6",
+        ),
+        (
+            ["0.0", "0.1", "1e300"],
+            "found 3 times with gaps that it would take more than 10000000 steps to fill, expected at most 6",
+        ),
+    ],
+)
+def test_other_times_are_neighbours_which_is_told(tmp_path, capsys, times, told):
+    table = dated(tmp_path, *times)
+    found = table.load()
+    assert found.observed[0, :, 0].tolist() == [True] * len(times)
+    assert (
+        capsys.readouterr().err
+        == f"{table.path}: column 't': {told}; rows follow each other as they are, as with 'gaps: keep'\n"
+    )
+
+
+def test_daily_times_when_the_clocks_change(tmp_path):
+    """A day has 23 hours then."""
+    times = [f"2020-03-{day}T00:00+0{2 if day > 29 else 1}:00" for day in (27, 28, 29, 30)]
+    assert dated(tmp_path, *times[:2], *times[3:]).load().lengths == (4,)
+    assert dated(tmp_path, *times).load().lengths == (4,)
+
+
+@pytest.mark.parametrize(
+    "times", [("2000", "2002", "2001"), ("2000-01-01", "2002-01-01", "2001-01-01"), ("0.5", "2.5", "1.5")]
+)
+def test_a_step_is_as_long_in_all_sequences(tmp_path, times):
+    """Every second year of one is no neighbour where another has each."""
+    first, last, between = times
+    rows = (
+        [f"A,{time},1" for time in (first, between, last)] + [f"B,{time},2" for time in (first, last)] + [f"C,{last},3"]
+    )
+    found = Table(path=csv(tmp_path, "\n".join(["g,t,a", *rows])), time="t", group="g", columns=["a"]).load()
+    assert found.lengths == (3, 3, 1)
+    assert found.labels == ((first, between, last), (first, between, last), (last,))
+    assert not found.observed[1, 1, 0]
+
+
+@pytest.mark.parametrize(
+    ("times", "labels"),
+    [
+        (pd.to_datetime(["2000-01-01", "2000-01-02", "2000-01-04"]), ["2000-01-03 00:00:00", "2000-01-04 00:00:00"]),
+        (pd.Index(pd.to_datetime(["2000-01-01", "2000-01-02", "2000-01-04"]).date), ["2000-01-03", "2000-01-04"]),
+        (pd.PeriodIndex(["2000Q1", "2000Q2", "2000Q4"], freq="Q"), ["2000-07-01", "2000Q4"]),
+        (pd.Index([0.5, 1.0, 2.0], dtype="Float64"), ["1.5", "2.0"]),
+        (pd.Index([0.0, 1.0, 3.0], dtype="Float64"), ["2", "3"]),
+        (pd.Index(["a", "b", "d"]).map({"a": 1, "b": 2, "d": 4}).astype("Int64"), ["3", "4"]),
+        (pd.to_timedelta([0, 1, 3], unit="h"), ["0 days 02:00:00", "0 days 03:00:00"]),
+        (
+            pd.to_datetime(["2000-01-31", "2000-02-29", "2000-04-30"]).tz_localize("Europe/Berlin"),
+            ["2000-03-31 00:00:00+02:00", "2000-04-30 00:00:00+02:00"],
+        ),
+    ],
+)
+def test_times_of_other_kinds(times, labels):
+    """Which Parquet and NetCDF have."""
+    column = sorted_times(TableFile(Path("table.parquet"), pd.DataFrame({"t": times})), "t")
+    grid = grid_of([column])
+    assert isinstance(grid, Grid)
+    assert grid.steps(column, [str(time) for time in times]) == ([0, 1, 3], [ANY, ANY, *labels])
+
+
+def test_dates_of_other_calendars_that_are_left_out(tmp_path):
+    time = ("time", [0.0, 1.0, 3.0], {"units": "days since 2000-02-28", "calendar": "noleap"})
+    xr.Dataset({"a": ("time", [0.0, 1.0, 2.0])}, coords={"time": time}).to_netcdf(tmp_path / "table.nc")
+    found = Table(path=tmp_path / "table.nc", time="time").load()
+    assert found.labels[0][2].startswith("2000-03-02")
+    assert not found.observed[0, 2, 0]
 
 
 def test_a_missing_group_is_named_by_its_line(tmp_path):
