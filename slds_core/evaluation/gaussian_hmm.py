@@ -17,6 +17,7 @@ from scipy.cluster.vq import kmeans2
 from slds_core.chains import hmm
 from slds_core.chains.hmm import HMMPotentials
 from slds_core.learning.batch import Batch
+from slds_core.one_by_one import one_by_one
 
 _GAIN = 1e-9  # relative, of the density in a step: less is standing still
 
@@ -39,8 +40,8 @@ class HMMPrior(NamedTuple):
     strength: float = 1.0  # steps with the data's own variances, in each state's covariance
 
 
-class Explained(NamedTuple):
-    """What a hidden Markov model makes of sequences."""
+class Expectations(NamedTuple):
+    """Expected statistics of sequences under a hidden Markov model: the E-step."""
 
     log_likelihood: Float[Array, ""]  # of what is observed (nats)
     weights: Float[Array, "sequence time state"]  # probability of each state; of padding, forecast from the last step
@@ -49,7 +50,7 @@ class Explained(NamedTuple):
     covariance: Float[Array, "sequence time state channel channel"]
 
 
-def explain(model: GaussianHMM, batch: Batch) -> Explained:
+def expectations(model: GaussianHMM, batch: Batch) -> Expectations:
     """Returns log-likelihood and expectations, exactly, by the forward-backward recursion."""
     length = np.array(batch.lengths)
     real = jnp.asarray(np.arange(1, batch.values.shape[1]) < length[:, None])
@@ -65,12 +66,12 @@ def explain(model: GaussianHMM, batch: Batch) -> Explained:
 
     # steps of padding are missing ones: they add nothing to the likelihood
     likelihood, weights, moves = jax.vmap(smooth)(scores, real)
-    return Explained(jnp.sum(likelihood), weights, jnp.sum(moves, 0), mean, covariance)
+    return Expectations(jnp.sum(likelihood), weights, jnp.sum(moves, 0), mean, covariance)
 
 
 def predict(model: GaussianHMM, batch: Batch) -> tuple[Array, Array]:
     """Returns mean and variance (sequence, time, channel) of each entry, given all that is observed."""
-    found = explain(model, batch)
+    found = expectations(model, batch)
     mean = jnp.einsum("stk,stkc->stc", found.weights, found.mean)
     square = jnp.diagonal(found.covariance, axis1=-2, axis2=-1) + found.mean**2
     return mean, jnp.einsum("stk,stkc->stc", found.weights, square) - mean**2
@@ -109,7 +110,7 @@ def fit_hmm(
 
         def iterate(carry):
             model, density, _, steps = carry
-            found = explain(model, batch)
+            found = expectations(model, batch)
             return (
                 maximise(found, batch, chosen, spread),
                 found.log_likelihood + log_prior(model, chosen, spread),
@@ -124,7 +125,7 @@ def fit_hmm(
     return max(found, key=lambda result: float(np.nan_to_num(result[1], nan=-np.inf)))[0]
 
 
-def maximise(found: Explained, batch: Batch, prior: HMMPrior, spread: Float[Array, " channel"]) -> GaussianHMM:
+def maximise(found: Expectations, batch: Batch, prior: HMMPrior, spread: Float[Array, " channel"]) -> GaussianHMM:
     """Returns the parameters that maximise the expected log-density, prior included."""
     states = found.weights.shape[2]
     real = jnp.any(batch.observed, 2, keepdims=True)  # a step without observations says nothing of any Gaussian
@@ -145,8 +146,11 @@ def log_prior(model: GaussianHMM, prior: HMMPrior, spread: Float[Array, " channe
     """Returns the log-density that ``maximise`` adds to the expected one, up to a constant (nats)."""
     states = model.initial.size
     counts = prior.transition + prior.stickiness * jnp.eye(states)
-    trace = jnp.trace(jnp.linalg.solve(model.covariance, jnp.diag(spread)), axis1=-2, axis2=-1)
-    gaussians = -0.5 * prior.strength * jnp.sum(jnp.linalg.slogdet(model.covariance)[1] + trace)
+
+    def divergence(covariance):
+        return jnp.linalg.slogdet(covariance)[1] + jnp.trace(jnp.linalg.solve(covariance, jnp.diag(spread)))
+
+    gaussians = -0.5 * prior.strength * jnp.sum(one_by_one(divergence, model.covariance))
     return gaussians + prior.initial * jnp.sum(jnp.log(model.initial)) + jnp.sum(counts * jnp.log(model.transition))
 
 

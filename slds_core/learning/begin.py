@@ -10,6 +10,9 @@ from slds_core.learning.decoder import LinearDecoder
 from slds_core.learning.encoder import ExactEncoder, imitating, imitating_network
 from slds_core.learning.network_decoder import correcting
 
+ENCODERS = ("exact", "linear", "mlp")
+DECODERS = ("linear", "mlp")
+
 
 def networks(
     encoder: str, decoder: str, start: LinearDecoder, batch: Batch, width: int, key: Key[Array, ""]
@@ -23,7 +26,15 @@ def networks(
         batch: all data.
         width: units of each network's hidden layer.
         key: of their first weights.
+
+    Raises:
+        ValueError: one of them has another name, or they do not go together.
     """
+    for name, found, known in (("encoder", encoder, ENCODERS), ("decoder", decoder, DECODERS)):
+        if found not in known:
+            raise ValueError(f"{name}: expected one of {', '.join(known)}, found {found!r}")
+    if (encoder, decoder) == ("exact", "mlp"):
+        raise ValueError("encoder: expected 'linear' or 'mlp' with decoder 'mlp', found 'exact'")
     if encoder == "exact":
         own: Any = ExactEncoder()
     elif encoder == "linear":

@@ -1,8 +1,8 @@
 """Built-in models."""
 
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 from pydantic.config import JsonDict
 
 from slds_core.plugins.base import BuiltModel, ModelPlugin
@@ -47,6 +47,13 @@ class RandomSLDS(ModelPlugin):
     missing_start: int = Field(0, ge=0, description="first step without observation", json_schema_extra=_STEPS)
     missing_length: int = Field(0, ge=0, description="steps without observation", json_schema_extra=_STEPS)
     seed: int = Field(0, ge=0, description="seed of parameters, data and start")
+
+    @model_validator(mode="after")
+    def _misses_what_is_there(self) -> Self:
+        steps = self.time if self.lengths is None else max(self.lengths)
+        if self.missing_length and self.missing_start >= steps:
+            raise ValueError(f"missing_start: expected a step below {steps}, found {self.missing_start}")
+        return self
 
     def sizes(self):
         time = self.time if self.lengths is None else sum(self.lengths)

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from slds_core.data import Series
-from slds_core.evaluation.gaussian_hmm import HMMPrior, explain, fit_hmm
+from slds_core.evaluation.gaussian_hmm import HMMPrior, expectations, fit_hmm
 from slds_core.evaluation.held_out import held_out_bound
 from slds_core.evaluation.prediction import Prediction, Scores, from_hmm, from_interpolation, from_model, scores
 from slds_core.evaluation.recovery import adjusted_rand_index
@@ -61,7 +61,7 @@ def _of_hmm(plugin: Any, split: Split, keep: Path | None) -> tuple[Estimate, Pre
     judged = full_batch(split.judged)
     if not split.unseen:
         return _NO_BOUND, from_hmm(model, split)
-    likelihood = explain(model, judged).log_likelihood / jnp.sum(judged.observed)
+    likelihood = expectations(model, judged).log_likelihood / jnp.sum(judged.observed)
     return Estimate(likelihood, jnp.zeros_like(likelihood)), from_hmm(model, split)
 
 

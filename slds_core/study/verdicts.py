@@ -50,8 +50,9 @@ class Verdict(NamedTuple):
 def verdict(evidence: Evidence) -> Verdict:
     """Returns ``exact``, ``within certificate``, ``approximate``, ``unconverged``, ``unresolved``, ``wrong`` or ``failed``.
 
-    ``exact`` means: equal to the witness to ``EXACT``, or as far as that can tell; ``unresolved``, that it cannot tell much. ``approximate`` is by
-    design; ``unconverged`` is right for the point it was computed at, which is not the fixed point; ``wrong`` claims success and is not.
+    ``exact`` means: equal to the witness to ``EXACT``, or as far as that can tell; ``unresolved``, that it cannot tell much.
+    ``approximate`` is by design; ``unconverged`` is right for the point it was computed at, which is not the fixed point; ``wrong`` claims
+    success and is not.
     """
     error = f"relative error {evidence.error:.1e}"
     if evidence.status in FAILED or not math.isfinite(evidence.error):

@@ -11,7 +11,7 @@ from scipy import stats
 from scipy.special import logsumexp
 from tolerances import DTYPE, assert_close
 
-from slds_core.evaluation.gaussian_hmm import GaussianHMM, HMMPrior, explain, fit_hmm, log_prior, maximise, predict
+from slds_core.evaluation.gaussian_hmm import GaussianHMM, HMMPrior, expectations, fit_hmm, log_prior, maximise, predict
 from slds_core.learning import Batch
 
 LENGTHS, CHANNELS, STATES = (4, 2, 1), 3, 2
@@ -69,7 +69,7 @@ def by_hand(model, values, observed):
 
 
 def test_likelihood_and_predictions_are_those_of_all_paths(model, batch):
-    found = explain(as_jax(model), batch)
+    found = expectations(as_jax(model), batch)
     mean, variance = predict(as_jax(model), batch)
     total = 0.0
     for number, length in enumerate(LENGTHS):
@@ -83,13 +83,13 @@ def test_likelihood_and_predictions_are_those_of_all_paths(model, batch):
 
 
 def test_a_step_ahead_is_the_chain_moved_on(model, batch):
-    found = explain(as_jax(model), batch)
+    found = expectations(as_jax(model), batch)
     weights = np.asarray(found.weights, np.float64)
     assert_close(weights[1, 3], weights[1, 1] @ np.linalg.matrix_power(model.transition, 2), ulps=50)
 
 
 def penalised(model, batch, prior, spread):
-    return explain(model, batch).log_likelihood + log_prior(model, prior, spread)
+    return expectations(model, batch).log_likelihood + log_prior(model, prior, spread)
 
 
 @pytest.mark.parametrize("prior", [HMMPrior(), HMMPrior(0.5, 0.5, 2.0, 3.0)])
@@ -99,7 +99,7 @@ def test_maximisation_never_lowers_the_posterior_and_ends_where_it_is_flat(prior
 
     @jax.jit
     def step(model):
-        return maximise(explain(model, batch), batch, prior, spread), penalised(model, batch, prior, spread)
+        return maximise(expectations(model, batch), batch, prior, spread), penalised(model, batch, prior, spread)
 
     generator = np.random.default_rng(2)
     model = as_jax(
@@ -137,11 +137,11 @@ def test_regimes_that_are_apart_are_found():
     states = np.repeat([0, 1, 0, 1], 25)
     values = np.array([[-3.0, 0.0], [3.0, 1.0]])[states] + generator.standard_normal((100, 2))
     batch = Batch(jnp.asarray(values[None], DTYPE), jnp.ones((1, 100, 2), bool), (100,))
-    found = explain(fit_hmm(batch, 2, iterations=30), batch).weights[0].argmax(1)
+    found = expectations(fit_hmm(batch, 2, iterations=30), batch).weights[0].argmax(1)
     assert abs(np.mean(np.asarray(found) == states) - 0.5) > 0.48
 
 
 def test_the_library_solves_once_for_all_steps(model, batch):
     """Two batched calls at once may wait for each other's threads for ever: there is one, and what it needs goes before it."""
-    text = jax.jit(explain).lower(as_jax(model), batch).compile().as_text()
+    text = jax.jit(expectations).lower(as_jax(model), batch).compile().as_text()
     assert sum("custom-call(" in line and "trsm" in line for line in text.splitlines()) == 1

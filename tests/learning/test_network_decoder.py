@@ -239,3 +239,16 @@ def test_a_network_learns_what_a_line_cannot():
         assert error < 0.01 if kind == "mlp" else error == 0
     assert bounds["mlp"][1] == pytest.approx(bounds["linear"][1], abs=1e-9)  # where both begin
     assert bounds["mlp"][0] > bounds["linear"][0] + 0.2
+
+
+@pytest.mark.parametrize(
+    ("pair", "complaint"),
+    [
+        (("relu", "mlp"), "encoder: expected one of exact, linear, mlp, found 'relu'"),
+        (("linear", "mpl"), "decoder: expected one of linear, mlp, found 'mpl'"),
+        (("exact", "mlp"), "encoder: expected 'linear' or 'mlp' with decoder 'mlp', found 'exact'"),
+    ],
+)
+def test_networks_that_are_none(pair, complaint):
+    with pytest.raises(ValueError, match=f"^{complaint}$"):
+        networks(*pair, None, None, 4, jax.random.key(0))  # pyright: ignore

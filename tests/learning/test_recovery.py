@@ -8,7 +8,7 @@ from tolerances import DTYPE
 
 from slds_core.data.synthetic_slds import synthetic_slds, synthetic_system
 from slds_core.evaluation.forecast import system
-from slds_core.evaluation.gaussian_hmm import explain, fit_hmm
+from slds_core.evaluation.gaussian_hmm import expectations, fit_hmm
 from slds_core.evaluation.held_out import held_out_bound
 from slds_core.learning import full_batch
 from slds_core.study.svae import SVAE
@@ -46,7 +46,7 @@ def test_recovery(seed):
     assert found.agreement > 0.9
     assert found.step_error < 0.2
     bound, linear = (float(held_out_bound(progress.model, held_out).value) for _, progress, _ in trained)
-    markov = explain(fit_hmm(full_batch(training), 3), held_out).log_likelihood / held_out.observed.sum()
+    markov = expectations(fit_hmm(full_batch(training), 3), held_out).log_likelihood / held_out.observed.sum()
     assert bound > linear + 0.1
     assert bound > float(markov) + 0.1  # a lower bound above an exact likelihood
 

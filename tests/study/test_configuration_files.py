@@ -78,6 +78,8 @@ WRONG = [
      "config.yaml:4: models.d: time: values of a list that make the setting 'd_20' twice; expected one of each"),
     ("  notebook: {plugin: notebook}", "  1: {plugin: [notebook, random_slds]}",
      "config.yaml:4: models.1: plugin: expected a plugin's name, found ['notebook', 'random_slds']"),
+    ("  notebook: {plugin: notebook}", "  d: {plugin: random_slds, time: 12, missing_start: 30, missing_length: 2}",
+     "config.yaml:4: models.d: missing_start: expected a step below 12, found 30"),
     ("precision: float64", "precision: double",
      "config.yaml:2: precision: input should be 'float32' or 'float64', found 'double'"),
     ("precision: float64", "precison: float64",
