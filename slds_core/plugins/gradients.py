@@ -48,7 +48,9 @@ class UnrolledConverged(GradientPlugin):
     def _leaves_a_doubling(self) -> Self:
         if self.max_sweeps < 2 * self.sweeps:
             if "max_sweeps" not in self.model_fields_set:
-                raise ValueError(f"sweeps: expected at most half of max_sweeps = {self.max_sweeps}, found {self.sweeps}")
+                raise ValueError(
+                    f"sweeps: expected at most half of max_sweeps = {self.max_sweeps}, found {self.sweeps}"
+                )
             raise ValueError(f"max_sweeps: expected at least 2 · sweeps = {2 * self.sweeps}, found {self.max_sweeps}")
         return self
 
