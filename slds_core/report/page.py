@@ -123,4 +123,6 @@ class Page:
         named = {"sequence": "sequences", "time": "time steps", "latent": "latent dimensions", "state": "states"}
         sizes = {key: dataset.sizes[key] for key in named if key in dataset.sizes}
         text = [f"{size} {named[key]}" for key, size in sizes.items()]
+        if "sequence" in sizes and "time" in sizes:
+            text[:2] = [f"{sizes['sequence']} sequences of up to {sizes['time']} time steps"]
         return ", ".join([str(settings(dataset)["plugin"]).rpartition("/")[2], *text])
