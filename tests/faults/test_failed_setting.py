@@ -54,7 +54,7 @@ def test_the_report_is_made_with_the_failure_shown(reference, study):
     text = page(study)
     assert FAILURE in text
     assert SOME in text
-    assert "is the cheapest of 1 that is right" in text  # the others were compared
+    assert "is the only one that is right" in text  # the others were compared
 
     (study / "own.py").write_text(MENDED)  # and the finished report takes the place of this one
     status, output = studies.run(study)
