@@ -50,7 +50,7 @@ def starts(lengths: Lengths) -> Int[np.ndarray, " sequence"]:
     return np.cumsum((0, *lengths[:-1]))
 
 
-def tied(lengths: Lengths) -> Int[np.ndarray, " transition"]:
+def transition_starts(lengths: Lengths) -> Int[np.ndarray, " transition"]:
     """Returns the step that each transition starts from: every step but each sequence's last."""
     return np.delete(np.arange(sum(lengths)), np.cumsum(lengths) - 1)
 
@@ -118,7 +118,7 @@ def _spread(lengths: Lengths, packed: Array, first: int) -> Array:
         padded = jnp.pad(rows, [(0, 0), (first, 1 - first), *((0, 0) for _ in rows.shape[2:])])
         return padded.reshape(-1, *packed.shape[1:])
     source = np.full(sum(lengths), packed.shape[0])  # out of bounds: filled with zero
-    source[tied(lengths) + first] = np.arange(packed.shape[0])
+    source[transition_starts(lengths) + first] = np.arange(packed.shape[0])
     return packed.at[source].get(mode="fill", fill_value=0)
 
 
@@ -126,7 +126,7 @@ def _narrow(lengths: Lengths, packed: Array, first: int) -> Array:
     if _uniform(lengths):
         rows = unpack(lengths, packed)
         return rows[:, first : first + lengths[0] - 1].reshape(-1, *packed.shape[1:])
-    return _take(packed, tied(lengths) + first)
+    return _take(packed, transition_starts(lengths) + first)
 
 
 def _check(lengths: Lengths, packed: Array) -> None:

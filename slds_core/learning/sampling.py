@@ -11,7 +11,7 @@ from jax import lax
 from jaxtyping import Array, Float, Key
 
 from slds_core.chains.gaussian import GaussianStatistics
-from slds_core.chains.packing import tied
+from slds_core.chains.packing import transition_starts
 from slds_core.chains.small_matrices import cholesky_factor, fused_inverse
 
 
@@ -34,8 +34,8 @@ def sample_path(
     """
     mean, covariance = statistics.mean, statistics.covariance
     steps, latent = mean.shape
-    # one chain over all sequences, in which the last step of each is tied to nothing
-    joined = tied(lengths)
+    # one chain over all sequences, in which the last step of each is transition_starts to nothing
+    joined = transition_starts(lengths)
     between = statistics.cross_moment - mean[joined][:, :, None] * mean[joined + 1][:, None, :]
     cross = jnp.zeros_like(covariance).at[joined].set(between)
     following = jnp.roll(covariance, -1, axis=0)

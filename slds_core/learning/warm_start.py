@@ -14,7 +14,7 @@ from scipy.cluster.vq import kmeans2
 
 from slds_core.chains.gaussian import GaussianStatistics
 from slds_core.chains.hmm import HMMStatistics
-from slds_core.chains.packing import owners, tied, transitions
+from slds_core.chains.packing import owners, transition_starts, transitions
 from slds_core.fixed_point.limits import require_size
 from slds_core.learning.batch import Batch
 from slds_core.learning.coordinate import coordinate_update
@@ -145,7 +145,7 @@ def _certain(batch: Batch, path: np.ndarray) -> GaussianStatistics:
     """Returns the statistics of a path that is all but known: a little variance keeps one channel from explaining all."""
     latent = path.shape[1]
     mean = jnp.asarray(path, batch.values.dtype)
-    joined = tied(batch.lengths)
+    joined = transition_starts(batch.lengths)
     second = mean[:, :, None] * mean[:, None, :] + 1e-2 * jnp.eye(latent, dtype=mean.dtype)
     return GaussianStatistics(second, mean[joined][:, :, None] * mean[joined + 1][:, None, :], mean)
 

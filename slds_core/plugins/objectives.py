@@ -13,7 +13,7 @@ class NotebookObjective(ObjectivePlugin):
         from slds_core.objectives.notebook import notebook_objective
 
         if isinstance(problem, SLDSSequences):
-            return problem.total(notebook_objective)
+            return problem.sum_over_sequences(notebook_objective)
         if not isinstance(problem, SLDS):
             raise Declined(f"the objective 'notebook' is defined for an SLDS only, found {type(problem).__name__}")
         return notebook_objective

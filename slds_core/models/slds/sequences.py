@@ -150,7 +150,7 @@ class SLDSSequences(SLDSModel):
         own_state = jnp.asarray(state)[within(self._transitions)]
         return problem, eqx.tree_at(lambda p: p.recognition, own, cut), own_state
 
-    def total(
+    def sum_over_sequences(
         self, objective: Callable[..., Float[Array, ""]]
     ) -> Callable[[SLDSPotentials, SLDSPosterior], Float[Array, ""]]:
         """Returns the sum of ``objective(potentials, posterior, transitions)`` over sequences, each zero in its padding."""
