@@ -6,6 +6,7 @@ Fisher information: a symmetric matrix, so that forward and reverse mode are the
 
 from collections.abc import Callable
 from functools import partial
+from types import ModuleType
 from typing import Any, NamedTuple
 
 import jax
@@ -28,6 +29,12 @@ class Kernels(NamedTuple):
 
     inner: Callable[[Any, Any], Any]
     """Returns ``⟨η, μ⟩`` (nats)."""
+
+
+def kernels_of(backend: ModuleType, inner: Callable[..., Any], **options: Any) -> Kernels:
+    """Returns a back end's kernels and the inner product, with options that all of them take."""
+    functions = backend.smooth, backend.linearise, backend.fisher_product, inner
+    return Kernels(*(partial(function, **options) for function in functions))
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(0,))

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from slds_core.chains.backend import Backend, choose, promote
-from slds_core.chains.exponential_family import Kernels, smooth_with_fisher_rule
+from slds_core.chains.exponential_family import kernels_of, smooth_with_fisher_rule
 from slds_core.chains.gaussian import associative, native, scan
 from slds_core.chains.gaussian.types import GaussianPotentials, GaussianStatistics
 
@@ -49,7 +49,7 @@ def smooth(potentials: GaussianPotentials, *, backend: Backend | None = None) ->
     """
     check_shapes(potentials)
     potentials = promote(potentials)
-    kernels = _kernels(choose(backend, BACKENDS, potentials.linear.dtype))
+    kernels = kernels_of(BACKENDS[choose(backend, BACKENDS, potentials.linear.dtype)], inner)
     return GaussianPosterior(*smooth_with_fisher_rule(kernels, potentials))
 
 
@@ -100,11 +100,6 @@ def inner(potentials: GaussianPotentials, statistics: GaussianStatistics) -> Flo
         + jnp.vdot(potentials.cross, statistics.cross_moment)
         + jnp.vdot(potentials.linear, statistics.mean)
     )
-
-
-def _kernels(backend: Backend) -> Kernels:
-    chosen = BACKENDS[backend]
-    return Kernels(chosen.smooth, chosen.linearise, chosen.fisher_product, inner)
 
 
 def check_shapes(potentials: GaussianPotentials) -> None:

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from slds_core.chains.backend import Backend, choose, promote, runs_end_to_end
-from slds_core.chains.exponential_family import Kernels, smooth_with_fisher_rule
+from slds_core.chains.exponential_family import kernels_of, smooth_with_fisher_rule
 from slds_core.chains.gaussian import native
 from slds_core.chains.gaussian.chain import BACKENDS, GaussianPosterior, smooth
 from slds_core.chains.gaussian.padding import end_to_end, set_apart, side_by_side
@@ -42,21 +42,12 @@ def smooth_sequences(
     potentials = promote(potentials)
     chosen = choose(backend, BACKENDS, potentials.linear.dtype)
     if runs_end_to_end(chosen):
-        return GaussianPosterior(*smooth_with_fisher_rule(_kernels(lengths), potentials))
+        return GaussianPosterior(*smooth_with_fisher_rule(kernels_of(native, inner, lengths=lengths), potentials))
     apart = side_by_side(lengths, potentials)
     if len(set(lengths)) > 1:
         apart = jax.vmap(set_apart)(apart, jnp.asarray(inside(lengths)))
     found = jax.vmap(partial(smooth, backend=chosen))(apart)
     return GaussianPosterior(found.log_partition, end_to_end(lengths, found.statistics))
-
-
-def _kernels(lengths: Lengths) -> Kernels:
-    return Kernels(
-        smooth=partial(native.smooth, lengths=lengths),
-        linearise=partial(native.linearise, lengths=lengths),
-        fisher_product=partial(native.fisher_product, lengths=lengths),
-        inner=partial(inner, lengths=lengths),
-    )
 
 
 def inner(

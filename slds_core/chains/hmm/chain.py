@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from slds_core.chains.backend import Backend, choose, promote
-from slds_core.chains.exponential_family import Kernels, smooth_with_fisher_rule
+from slds_core.chains.exponential_family import kernels_of, smooth_with_fisher_rule
 from slds_core.chains.hmm import associative, native, scan
 from slds_core.chains.hmm.types import HMMPotentials, HMMStatistics
 
@@ -52,7 +52,7 @@ def smooth(potentials: HMMPotentials, *, backend: Backend | None = None) -> HMMP
     chosen = choose(backend, BACKENDS, potentials.unary.dtype)
     if potentials.unary.shape[0] == 0:
         return HMMPosterior(jnp.zeros((), potentials.unary.dtype), _nothing(potentials))
-    return HMMPosterior(*smooth_with_fisher_rule(_kernels(chosen), potentials))
+    return HMMPosterior(*smooth_with_fisher_rule(kernels_of(BACKENDS[chosen], _slope), potentials))
 
 
 def inner(potentials: HMMPotentials, statistics: HMMStatistics) -> Float[Array, ""]:
@@ -66,11 +66,6 @@ def inner(potentials: HMMPotentials, statistics: HMMStatistics) -> Float[Array, 
         + product(potentials.transition, statistics.transition)
         + product(potentials.unary, statistics.marginals)
     )
-
-
-def _kernels(backend: Backend) -> Kernels:
-    chosen = BACKENDS[backend]
-    return Kernels(chosen.smooth, chosen.linearise, chosen.fisher_product, _slope)
 
 
 def _slope(direction: HMMPotentials, statistics: HMMStatistics) -> Float[Array, ""]:

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from slds_core.chains.backend import Backend, choose, promote, runs_end_to_end
-from slds_core.chains.exponential_family import Kernels, smooth_with_fisher_rule
+from slds_core.chains.exponential_family import kernels_of, smooth_with_fisher_rule
 from slds_core.chains.hmm import native
 from slds_core.chains.hmm.chain import BACKENDS, HMMPosterior, smooth
 from slds_core.chains.hmm.padding import with_end, without_end
@@ -47,7 +47,7 @@ def smooth_sequences(
         zero = jax.tree.map(jnp.zeros_like, (potentials.initial[:, 0], potentials))
         return HMMPosterior(zero[0], HMMStatistics(zero[1].initial, zero[1].transition, zero[1].unary))
     if runs_end_to_end(chosen):
-        return HMMPosterior(*smooth_with_fisher_rule(_kernels(lengths), potentials))
+        return HMMPosterior(*smooth_with_fisher_rule(kernels_of(native, _slope, lengths=lengths), potentials))
     apart = HMMPotentials(potentials.initial, potentials.transition, unpack(lengths, potentials.unary))
     ragged, real = len(set(lengths)) > 1, jnp.asarray(inside(lengths))
     found = jax.vmap(partial(smooth, backend=chosen))(jax.vmap(with_end)(apart, real) if ragged else apart)
@@ -56,15 +56,6 @@ def smooth_sequences(
         log_partition, statistics = jax.vmap(without_end)(log_partition, statistics, real)
     marginals = pack(lengths, statistics.marginals)
     return HMMPosterior(log_partition, HMMStatistics(statistics.initial, statistics.transition, marginals))
-
-
-def _kernels(lengths: Lengths) -> Kernels:
-    return Kernels(
-        smooth=partial(native.smooth, lengths=lengths),
-        linearise=partial(native.linearise, lengths=lengths),
-        fisher_product=partial(native.fisher_product, lengths=lengths),
-        inner=partial(_slope, lengths=lengths),
-    )
 
 
 def _slope(direction: HMMPotentials, statistics: HMMStatistics, lengths: Lengths) -> Float[Array, " chain"]:
