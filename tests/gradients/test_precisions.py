@@ -1,5 +1,7 @@
 """Gradients where parameters, state and objective are not all of one precision, and where JAX promotes none by itself."""
 
+from functools import cache, partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -18,6 +20,7 @@ PROBLEM = SLDS()
 SINGLE = {"tolerance": 1e-5, "forward_tolerance": 1e-4}  # what float32 resolves, here and there
 
 
+@cache
 def fixed_point():
     parameters, start = random_slds(time=12, latent=2, states=3, spread=0.1)
     return parameters, jax.jit(lambda p, x: newton_cg(PROBLEM, p, x, max_sweeps=3000))(parameters, start).state
@@ -39,7 +42,7 @@ def carried(parameters, state):
 @pytest.mark.parametrize("rounded", ["parameters", "state"])
 def test_state_and_parameters_of_two_precisions(rounded):
     parameters, state = fixed_point()
-    wanted = ravel(gradients.direct(PROBLEM, objective, parameters, state).gradient)
+    wanted = ravel(jax.jit(partial(gradients.direct, PROBLEM, objective))(parameters, state).gradient)
     mixed = (single(parameters), state) if rounded == "parameters" else (parameters, single(state))
     for name in ("fisher_cg", "bicgstab", "richardson"):
         found = jax.jit(lambda p, x, name=name: getattr(gradients, name)(PROBLEM, objective, p, x, **SINGLE))(*mixed)
@@ -60,11 +63,11 @@ def test_an_objective_in_single_precision_coarsens_no_solver():
 
 @pytest.mark.parametrize("name", ["fisher_cg", "bicgstab", "gmres", "richardson", "direct", "one_step"])
 def test_without_promotion_of_types(name):
-    parameters, state = fixed_point()
-    wanted = getattr(gradients, name)(PROBLEM, objective, parameters, state, certified=True)
+    """Where types do not go together, tracing fails."""
+    estimate = partial(getattr(gradients, name), PROBLEM, objective, certified=True)
     with jax.numpy_dtype_promotion("strict"):
-        found = getattr(gradients, name)(PROBLEM, objective, parameters, state, certified=True)
-    np.testing.assert_array_equal(ravel(found.gradient), ravel(wanted.gradient))
+        found = jax.eval_shape(estimate, *fixed_point())
+    assert {leaf.dtype for leaf in jax.tree.leaves(found.gradient)} == {jnp.dtype("float64")}
 
 
 def test_an_objective_that_is_a_plain_number():
