@@ -12,7 +12,8 @@ from slds_core.plugins import DataPlugin
 from slds_core.study.errors import StudyError
 from slds_core.study.table_columns import is_numeric, numbers
 from slds_core.study.table_file import TableFile, read_table
-from slds_core.study.table_times import grid_of, sorted_times
+from slds_core.study.table_grid import grid_of
+from slds_core.study.table_times import sorted_times
 
 _UNNAMED = re.compile(r"Unnamed: \d+")  # pandas' name for a column whose name is empty, such as row numbers
 

@@ -12,7 +12,8 @@ from slds_core.study import registry
 from slds_core.study.errors import StudyError
 from slds_core.study.file_data import Table
 from slds_core.study.table_file import TableFile
-from slds_core.study.table_times import Grid, grid_of, sorted_times
+from slds_core.study.table_grid import Grid, grid_of
+from slds_core.study.table_times import sorted_times
 from slds_core.testing import check_data
 
 
