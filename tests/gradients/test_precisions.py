@@ -39,6 +39,7 @@ def carried(parameters, state):
     return objective(parameters, PROBLEM.posterior(parameters, attached))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rounded", ["parameters", "state"])
 def test_state_and_parameters_of_two_precisions(rounded):
     parameters, state = fixed_point()
@@ -55,6 +56,7 @@ def test_state_and_parameters_of_two_precisions(rounded):
     assert rates[0] == pytest.approx(float(rates[1]), abs=1e-5)
 
 
+@pytest.mark.slow
 def test_an_objective_in_single_precision_coarsens_no_solver():
     parameters, state = fixed_point()
     found = gradients.bicgstab(PROBLEM, lambda p, q: objective(p, q).astype(jnp.float32), parameters, state)

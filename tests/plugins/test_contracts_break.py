@@ -225,6 +225,7 @@ def test_a_plugin_of_another_kind():
         check_inference(Downhill())  # pyright: ignore
 
 
+@pytest.mark.slow
 def test_who_refuses_to_starve_has_not_been_honest():
     refused = "it refused all 16 limits up to 16: nothing ran out"
     assert check_gradient(Greedy(), boltzmann()).declined["honest when starved"] == refused
