@@ -147,10 +147,10 @@ def log_prior(model: GaussianHMM, prior: HMMPrior, spread: Float[Array, " channe
     states = model.initial.size
     counts = prior.transition + prior.stickiness * jnp.eye(states)
 
-    def divergence(covariance):
+    def penalty(covariance):
         return jnp.linalg.slogdet(covariance)[1] + jnp.trace(jnp.linalg.solve(covariance, jnp.diag(spread)))
 
-    gaussians = -0.5 * prior.strength * jnp.sum(one_by_one(divergence, model.covariance))
+    gaussians = -0.5 * prior.strength * jnp.sum(one_by_one(penalty, model.covariance))
     return gaussians + prior.initial * jnp.sum(jnp.log(model.initial)) + jnp.sum(counts * jnp.log(model.transition))
 
 

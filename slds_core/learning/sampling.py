@@ -34,7 +34,7 @@ def sample_path(
     """
     mean, covariance = statistics.mean, statistics.covariance
     steps, latent = mean.shape
-    # one chain over all sequences, in which the last step of each is transition_starts to nothing
+    # one chain over all sequences, in which the last step of each is tied to nothing
     joined = transition_starts(lengths)
     between = statistics.cross_moment - mean[joined][:, :, None] * mean[joined + 1][:, None, :]
     cross = jnp.zeros_like(covariance).at[joined].set(between)

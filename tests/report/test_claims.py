@@ -1,12 +1,17 @@
 """What is said of published claims, from results made by hand: nothing is judged by itself, joined or left out without a word."""
 
+import json
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
+import xarray as xr
 from matplotlib.text import Text
 from test_figures_degenerate import comparison, gradient, residual
 
 from slds_core.report.figures.catalogue import CLAIMS, FIGURES
 from slds_core.report.load import ModelResults
+from slds_core.report.sections.claims import _of_the_bound
 
 
 def lengths(plugin, errors, *, references=("direct",), name="m", **chosen):
@@ -143,6 +148,14 @@ def test_a_certificate_of_an_infinite_error_does_not_hold():
     assert kind.applies(results)
     assert kind.describe(results) == "0 of 1 certificates hold. Broken: a (error infinite, bound 0.1)."
     assert "no estimator with a finite one has a finite error" in words_of(kind.draw(results))
+
+
+@pytest.mark.parametrize("plugin", ["elbo", "linear"])
+def test_of_gradients_of_the_bound_it_is_said_that_they_test_no_claim(plugin):
+    """One step gives these at any contraction rate: theory.md, section "Envelope theorem"."""
+    dataset = xr.Dataset(attrs={"settings": json.dumps({"objective": {"plugin": plugin}})})
+    page = SimpleNamespace(results={"m": ModelResults("m", gradient={"one": dataset})})
+    assert _of_the_bound(page) == (plugin == "elbo")
 
 
 def test_a_certificate_is_not_broken_by_the_references_own_error():

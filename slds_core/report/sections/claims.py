@@ -1,9 +1,8 @@
 """Claims: what the literature says, on this study's own problems."""
 
-import json
-
 from markupsafe import Markup
 
+from slds_core.report.load import settings
 from slds_core.report.page import Page, Section
 
 
@@ -17,7 +16,7 @@ def _render(page: Page) -> Markup | None:
 def _of_the_bound(page: Page) -> bool:
     """Returns whether the gradients are those of the bound itself, which has no slope in the state at its fixed point."""
     gradients = [dataset for found in page.results.values() for dataset in found.gradient.values()]
-    return bool(gradients) and json.loads(gradients[0].attrs["settings"])["objective"]["plugin"] == "elbo"
+    return bool(gradients) and settings(gradients[0])["objective"]["plugin"] == "elbo"
 
 
 SECTION = Section("Published claims, on these problems", 60, _render, short="Claims")
