@@ -4,6 +4,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PyTree
 
+from slds_core.full_precision import in_full_precision
+
 
 def add(a: PyTree, b: PyTree) -> PyTree:
     """Returns ``a + b``."""
@@ -25,6 +27,7 @@ def add_scaled(a: PyTree, factor: Float[Array, ""] | float, b: PyTree) -> PyTree
     return jax.tree.map(lambda x, y: x + factor * y, a, b)
 
 
+@in_full_precision
 def inner(a: PyTree, b: PyTree) -> Float[Array, ""]:
     """Returns the inner product of all entries; zero for trees without entries."""
     products = [jnp.vdot(x, y) for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True)]

@@ -23,7 +23,7 @@ def choose(backend: str | None, available: Mapping[str, Any], dtype: Any) -> Bac
     """
     compiled = dtype in (jnp.float32, jnp.float64)
     if backend is None:
-        if jax.default_backend() != "cpu":
+        if platform() != "cpu":
             return "associative"
         return "native" if compiled and native.available() else "scan"
     if backend not in available:
@@ -40,9 +40,16 @@ def runs_end_to_end(backend: str) -> bool:
     return backend == "native" and jax.device_count() == 1
 
 
+def platform() -> str:
+    """Returns the platform that JAX computes on unless arrays are elsewhere: ``"cpu"`` or ``"gpu"``, for example."""
+    config: Any = jax.config
+    device = config.jax_default_device
+    return jax.default_backend() if device is None else getattr(device, "platform", device)
+
+
 def description() -> str:
     """Returns the platform and what computes chains on it by default: ``"cpu, native chains"``."""
-    return f"{jax.default_backend()}, {choose(None, {}, jnp.float32)} chains"
+    return f"{platform()}, {choose(None, {}, jnp.float32)} chains"
 
 
 def promote(potentials: Potentials) -> Potentials:

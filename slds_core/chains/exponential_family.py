@@ -13,6 +13,7 @@ import jax
 from jaxtyping import Array, Float, PyTree
 
 from slds_core.chains.symmetric import symmetric_linear
+from slds_core.full_precision import in_full_precision
 
 
 class Kernels(NamedTuple):
@@ -34,7 +35,7 @@ class Kernels(NamedTuple):
 def kernels_of(backend: ModuleType, inner: Callable[..., Any], **options: Any) -> Kernels:
     """Returns a back end's kernels and the inner product, with options that all of them take."""
     functions = backend.smooth, backend.linearise, backend.fisher_product, inner
-    return Kernels(*(partial(function, **options) for function in functions))
+    return Kernels(*(in_full_precision(partial(function, **options)) for function in functions))
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(0,))

@@ -20,6 +20,7 @@ from slds_core.fixed_point.progress import (
     unfinished,
 )
 from slds_core.fixed_point.residual import change, change_by_sequence
+from slds_core.full_precision import in_full_precision
 from slds_core.trees import where
 
 
@@ -33,6 +34,7 @@ class _Iterate(NamedTuple):
     posterior: PyTree
 
 
+@in_full_precision
 def anderson(
     problem: MeanField,
     parameters: PyTree,

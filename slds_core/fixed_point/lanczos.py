@@ -11,6 +11,7 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, Int, PyTree
 
 from slds_core.fixed_point.limits import require_size
+from slds_core.full_precision import in_full_precision
 
 
 class Spectrum(eqx.Module):
@@ -21,6 +22,7 @@ class Spectrum(eqx.Module):
     steps: Int[Array, ""]  # products until the Krylov space was exhausted or full; later entries are zero
 
 
+@in_full_precision
 def lanczos(product: Callable[[Any], tuple[Any, Any]], start: PyTree, *, steps: int) -> Spectrum:
     """Returns the Ritz values of an operator that is self-adjoint in ``⟨a, b⟩ = aᵀ metric b``.
 

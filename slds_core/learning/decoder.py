@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Key
 
 from slds_core.chains.gaussian import GaussianStatistics
+from slds_core.full_precision import in_full_precision
 from slds_core.models.slds import RecognitionPotentials
 
 
@@ -20,6 +21,7 @@ class LinearDecoder(eqx.Module):
     offset: Float[Array, " channel"]  # d
     log_precision: Float[Array, " channel"]  # log w
 
+    @in_full_precision
     def expected_log_likelihood(
         self,
         values: Float[Array, "packed channel"],
@@ -42,6 +44,7 @@ class LinearDecoder(eqx.Module):
         expected_square = gap**2 - 2 * gap * linear + square
         return jnp.sum(jnp.where(observed, expected_log_density(expected_square, self.log_precision), 0))
 
+    @in_full_precision
     def predict(
         self, statistics: GaussianStatistics, key: Key[Array, ""] | None = None
     ) -> tuple[Float[Array, "packed channel"], Float[Array, "packed channel"]]:
@@ -49,6 +52,7 @@ class LinearDecoder(eqx.Module):
         spread = jnp.einsum("ci,tij,cj->tc", self.loading, statistics.covariance, self.loading)
         return statistics.mean @ self.loading.T + self.offset, spread + jnp.exp(-self.log_precision)
 
+    @in_full_precision
     def potentials(
         self, values: Float[Array, "*batch channel"], observed: Bool[Array, "*batch channel"]
     ) -> RecognitionPotentials:

@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Bool, Float, Key
 
+from slds_core.full_precision import in_full_precision
 from slds_core.learning.decoder import LinearDecoder
 from slds_core.models.slds import RecognitionPotentials
 
@@ -25,6 +26,7 @@ class LinearEncoder(eqx.Module):
     gain: Float[Array, "channel latent"]  # g
     offset: Float[Array, " channel"]  # e
 
+    @in_full_precision
     def __call__(
         self,
         decoder: eqx.Module,

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from slds_core.fixed_point.interface import FixedPoint
+from slds_core.full_precision import in_full_precision
 from slds_core.gradients.result import Objective
 
 
@@ -16,6 +17,7 @@ def elbo(problem: FixedPoint) -> Objective:
 def linear(problem: FixedPoint, seed: int) -> Objective:
     """Returns a random linear functional of the expected statistics; the same weights in every precision and on every platform."""
 
+    @in_full_precision
     def objective(parameters, posterior):
         generator = np.random.default_rng(seed)
         leaves = jax.tree.leaves(problem.statistics(posterior))

@@ -4,10 +4,12 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from slds_core.full_precision import in_full_precision
 from slds_core.models.slds.model import SLDSPosterior, normalizer
 from slds_core.models.slds.potentials import SLDSPotentials
 
 
+@in_full_precision
 def notebook_objective(
     parameters: SLDSPotentials, posterior: SLDSPosterior, transitions: Float[Array, ""] | int | None = None
 ) -> Float[Array, ""]:

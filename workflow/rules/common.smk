@@ -46,12 +46,14 @@ if WORKERS:
 
 CLIENT = shlex.quote(str(PACKAGE / "cli" / "client.py"))
 
-# `slds` is this environment's, activated or not; XLA takes its number of threads from NPROC, matplotlib caches fonts
+# `slds` is this environment's, activated or not; XLA takes its number of threads from NPROC, matplotlib caches
+# fonts, and jobs at once on one GPU share its memory: by itself, JAX takes three quarters of it
 PREFIX = (
     f'slds() ( exec {shlex.quote(sys.executable)} -S {CLIENT} "$@" ); '
     f"export SLDS_WORKERS={shlex.quote(WORKERS)} XLA_FLAGS={FLAGS} JAX_COMPILATION_CACHE_DIR={COMPILED} JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS=0 "
     f"TRAINING={TRAINING} MPLCONFIGDIR={shlex.quote(os.path.join(CACHE, 'matplotlib'))} NPROC=$OMP_NUM_THREADS "
-    "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES=-1 TF_CPP_MIN_LOG_LEVEL=2; set -euo pipefail; "
+    "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES=-1 TF_CPP_MIN_LOG_LEVEL=2 "
+    "XLA_PYTHON_CLIENT_PREALLOCATE=${XLA_PYTHON_CLIENT_PREALLOCATE:-false}; set -euo pipefail; "
 )
 shell.prefix(literal(PREFIX))
 

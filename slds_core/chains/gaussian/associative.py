@@ -16,13 +16,13 @@ import math
 
 import jax
 import jax.numpy as jnp
-from jax import lax
 from jaxtyping import Array, Float
 
 from slds_core.chains.gaussian.moments import differentiate_moments, finish, moved_by_noise, pad_end
 from slds_core.chains.gaussian.types import GaussianPotentials, GaussianResiduals, GaussianStatistics
+from slds_core.chains.prefixes import prefixes
 from slds_core.chains.recurrence import affine, congruence
-from slds_core.chains.small_matrices import apply, inverse_and_log_determinant
+from slds_core.chains.small_matrices import apply, inverse_and_log_determinant, matmul
 
 
 def smooth(potentials: GaussianPotentials):
@@ -37,14 +37,13 @@ def linearise(potentials: GaussianPotentials):
     no_matrix, no_vector = jnp.zeros_like(precision), jnp.zeros_like(potentials.linear)
     cross = _pad_start(potentials.cross)
     stretches = (no_matrix, cross, precision, no_vector, potentials.linear, no_vector[:, 0])
-    _, _, filtered, _, filtered_linear, scale = lax.associative_scan(_join, stretches)
+    _, _, filtered, _, filtered_linear, scale = prefixes(_join, stretches, _neutral(latent, precision.dtype))
 
     conditional, log_determinant = inverse_and_log_determinant(filtered)
-    gain, offset = conditional @ pad_end(potentials.cross), apply(conditional, filtered_linear)
+    gain, offset = matmul(conditional, pad_end(potentials.cross)), apply(conditional, filtered_linear)
     last = filtered_linear[-1] @ offset[-1] + latent * math.log(2 * math.pi) - log_determinant[-1]
-    mean = affine(gain, offset, reverse=True)
-    covariance = congruence(gain, conditional, reverse=True)
-    cross_covariance = gain @ pad_end(covariance[1:])
+    covariance, mean = congruence(gain, (conditional, offset), jnp.zeros_like(offset), reverse=True)
+    cross_covariance = matmul(gain, pad_end(covariance[1:]))
     return scale[-1] + 0.5 * last, *finish(gain, conditional, offset, mean, covariance, cross_covariance)
 
 
@@ -53,21 +52,19 @@ def fisher_product(residuals: GaussianResiduals, direction: GaussianPotentials) 
     gain, conditional, offset = residuals.gain, residuals.conditional, residuals.offset
     past_gain = _pad_start(gain[:-1]).mT
     cross, d_cross = direction.cross, pad_end(direction.cross)
-    cross_gain = cross.mT @ gain[:-1]
+    cross_gain = matmul(cross.mT, gain[:-1])
     d_precision = -(direction.quadratic + direction.quadratic.mT) - _pad_start(cross_gain + cross_gain.mT)
-    d_filtered = congruence(past_gain, d_precision)
-
-    shift = apply(cross.mT, offset[:-1]) - apply(gain[:-1].mT, apply(d_filtered[:-1], offset[:-1]))
-    d_filtered_linear = affine(past_gain, direction.linear + _pad_start(shift))
+    d_linear = direction.linear + _pad_start(apply(cross.mT, offset[:-1]))
+    d_filtered, d_filtered_linear = congruence(past_gain, (d_precision, d_linear), -_pad_start(offset[:-1]))
     d_offset = apply(conditional, d_filtered_linear - apply(d_filtered, offset))
-    d_gain = conditional @ (d_cross - d_filtered @ gain)
-    d_conditional = -conditional @ d_filtered @ conditional
+    d_gain = matmul(conditional, d_cross - matmul(d_filtered, gain))
+    d_conditional = -matmul(matmul(conditional, d_filtered), conditional)
 
     next_mean, next_covariance = pad_end(residuals.mean[1:]), pad_end(residuals.covariance[1:])
-    widened = d_gain @ next_covariance @ gain.mT
-    d_mean = affine(gain, d_offset + apply(d_gain, next_mean), reverse=True)
-    d_covariance = congruence(gain, d_conditional + widened + widened.mT, reverse=True)
-    d_cross_covariance = d_gain @ next_covariance + gain @ pad_end(d_covariance[1:])
+    widened = matmul(matmul(d_gain, next_covariance), gain.mT)
+    moved = d_conditional + widened + widened.mT, d_offset + apply(d_gain, next_mean)
+    d_covariance, d_mean = congruence(gain, moved, jnp.zeros_like(offset), reverse=True)
+    d_cross_covariance = matmul(d_gain, next_covariance) + matmul(gain, pad_end(d_covariance[1:]))
     return differentiate_moments(residuals.mean, d_mean, d_covariance, d_cross_covariance)
 
 
@@ -83,17 +80,24 @@ def _join(first, second):
     shared_right, from_shared, right, shared_right_linear, right_linear, second_scale = second
     covariance, log_determinant = inverse_and_log_determinant(shared_left + shared_right)
     linear = shared_left_linear + shared_right_linear
-    mean = apply(covariance, linear)
+    mean, gain = apply(covariance, linear), matmul(to_shared, covariance)
     latent = mean.shape[-1]
     scale = 0.5 * (jnp.sum(linear * mean, -1) + latent * math.log(2 * math.pi) - log_determinant)
     return (
-        left - to_shared @ covariance @ to_shared.mT,
-        to_shared @ covariance @ from_shared,
-        right - from_shared.mT @ covariance @ from_shared,
+        left - matmul(gain, to_shared.mT),
+        matmul(gain, from_shared),
+        right - matmul(from_shared.mT, matmul(covariance, from_shared)),
         left_linear + apply(to_shared, mean),
         right_linear + apply(from_shared.mT, mean),
         first_scale + second_scale + scale,
     )
+
+
+def _neutral(latent, dtype):
+    """Returns a stretch that changes none behind it that begins at the first step, on which no earlier point has a bearing."""
+    nothing, zero = jnp.zeros((latent, latent), dtype), jnp.zeros(latent, dtype)
+    scale = jnp.asarray(-0.5 * latent * math.log(2 * math.pi), dtype)
+    return nothing, nothing, jnp.eye(latent, dtype=dtype), zero, zero, scale
 
 
 def _pad_start(array):

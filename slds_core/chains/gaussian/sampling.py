@@ -13,8 +13,10 @@ from jaxtyping import Array, Float, Key
 from slds_core.chains.backend import Backend, choose, promote
 from slds_core.chains.gaussian.chain import BACKENDS, check_shapes
 from slds_core.chains.gaussian.types import GaussianPotentials
+from slds_core.full_precision import in_full_precision
 
 
+@in_full_precision
 def sample(
     key: Key[Array, ""], potentials: GaussianPotentials, *, draws: int = 1, backend: Backend | None = None
 ) -> Float[Array, "draw time latent"]:

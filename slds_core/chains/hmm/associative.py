@@ -9,11 +9,12 @@ References:
 """
 
 import jax.numpy as jnp
-from jax import lax
+import numpy as np
 from jaxtyping import Array, Float, Int
 
 from slds_core.chains.hmm.scan import conditional, log_sum_exp, pick
 from slds_core.chains.hmm.types import HMMPotentials, HMMResiduals, HMMStatistics
+from slds_core.chains.prefixes import prefixes
 from slds_core.chains.recurrence import affine
 
 
@@ -30,7 +31,8 @@ def linearise(potentials: HMMPotentials):
     moves = jnp.broadcast_to(transition, (steps, state, state))
     first = jnp.broadcast_to(potentials.initial + unary[0], (1, state, state))
     matrices = jnp.concatenate([first, moves + unary[1:, None, :]])
-    log_products, scales = lax.associative_scan(_multiply, _normalise(matrices, jnp.zeros_like(unary[:, 0])))
+    one = jnp.where(np.eye(state, dtype=bool), 0.0, -jnp.inf).astype(unary.dtype), jnp.zeros((), unary.dtype)
+    log_products, scales = prefixes(_multiply, _normalise(matrices, jnp.zeros_like(unary[:, 0])), one)
     evidence = log_sum_exp(log_products[:, 0])
     filtered = log_products[:, 0] - evidence[:, None]
     predicted = log_sum_exp(filtered[:-1, :, None] + transition, axis=-2)
@@ -66,7 +68,8 @@ def sample(residuals: HMMResiduals, uniforms: Float[Array, "time draw"]) -> Int[
     scores = jnp.swapaxes(residuals.filtered[:-1, :, None] + residuals.transition, -1, -2)
     own = pick(scores[:, None], uniforms[:-1, :, None])  # of each step and draw, by the next state
     last = pick(residuals.filtered[-1], uniforms[-1])
-    towards_last = lax.associative_scan(lambda later, earlier: _follow(earlier, later), own, reverse=True)
+    stay = jnp.broadcast_to(jnp.arange(own.shape[-1], dtype=own.dtype), own.shape[1:])
+    towards_last = prefixes(lambda later, earlier: _follow(earlier, later), own, stay, reverse=True)
     states = _follow(towards_last, last[None, :, None])[..., 0]
     return jnp.concatenate([states, last[None]])
 

@@ -14,9 +14,11 @@ from jaxtyping import Array, Float
 
 from slds_core.chains.gaussian import GaussianPotentials, GaussianStatistics
 from slds_core.chains.packing import Lengths, after, before, entering, leaving, pack, starts, transitions, unpack
+from slds_core.full_precision import in_full_precision
 from slds_core.models.slds.potentials import DynamicsPotentials, SLDSPotentials
 
 
+@in_full_precision
 def to_gaussian(
     potentials: SLDSPotentials, marginals: Float[Array, "transition state"], lengths: Lengths | None = None
 ) -> GaussianPotentials:
@@ -40,6 +42,7 @@ def to_gaussian(
     )
 
 
+@in_full_precision
 def to_discrete(
     dynamics: DynamicsPotentials, statistics: GaussianStatistics, lengths: Lengths | None = None
 ) -> Float[Array, "transition state"]:

@@ -16,6 +16,7 @@ from slds_core.chains.backend import Backend
 from slds_core.chains.gaussian import GaussianStatistics
 from slds_core.chains.hmm import HMMStatistics
 from slds_core.fixed_point.interface import Block, Field, MeanField
+from slds_core.full_precision import in_full_precision
 from slds_core.models.slds import fields
 from slds_core.models.slds.messages import to_discrete, to_gaussian
 from slds_core.models.slds.potentials import SLDSPotentials
@@ -87,6 +88,7 @@ class SLDS(SLDSModel):
         states = hmm.smooth(potentials, backend=self.backend)
         return Block(states.log_partition, states.statistics)
 
+    @in_full_precision
     def combine(self, parameters: SLDSPotentials, state, first: Block, message, second: Block) -> SLDSPosterior:
         """Returns both blocks with their ``bounds``."""
         return bounds(

@@ -19,6 +19,7 @@ from slds_core.chains.gaussian import GaussianStatistics
 from slds_core.chains.hmm import HMMPotentials
 from slds_core.chains.packing import Lengths, as_lengths, owners, pack, total, transitions, unpack
 from slds_core.fixed_point.interface import Block, Field, Sequences
+from slds_core.full_precision import in_full_precision
 from slds_core.models.slds import fields
 from slds_core.models.slds.messages import by_entry, to_discrete, to_gaussian
 from slds_core.models.slds.model import (
@@ -83,6 +84,7 @@ class SLDSSequences(SLDSModel):
         states = hmm.smooth_sequences(chains, self._transitions, backend=self.backend)
         return Block(states.log_partition, states.statistics)
 
+    @in_full_precision
     def combine(self, parameters: SLDSPotentials, state, first: Block, message, second: Block) -> SLDSPosterior:
         """Returns both blocks with the ``bounds`` of each sequence."""
         paths, recognition = first.statistics, self._packed(parameters).recognition

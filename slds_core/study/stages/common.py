@@ -11,6 +11,7 @@ import xarray as xr
 
 from slds_core.chains.backend import description
 from slds_core.fixed_point import FixedPoint
+from slds_core.full_precision import asked_for
 from slds_core.plugins import Declined
 from slds_core.study import registry, store
 from slds_core.study.contents import made_from, source
@@ -108,8 +109,10 @@ def declined(reason: Declined) -> xr.Dataset:
 
 
 def use_precision(precision: str) -> None:
-    """Sets JAX's default precision for this process: a stage is an application, and may."""
+    """Sets JAX's default precision for this process, of products of matrices too: a stage is an application, and may."""
     jax.config.update("jax_enable_x64", precision == "float64")
+    if asked_for() is None:
+        jax.config.update("jax_default_matmul_precision", "highest")
 
 
 def cast(tree: Any, precision: str) -> Any:

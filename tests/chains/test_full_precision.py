@@ -1,0 +1,69 @@
+"""Products of matrices ask for the precision of their arrays: a GPU rounds single precision to ten binary digits where they do not."""
+
+import re
+
+import jax
+import jax.numpy as jnp
+import pytest
+from problems import gaussian_chain
+
+from slds_core.chains import gaussian
+from slds_core.fixed_point import anderson, newton_cg
+from slds_core.gradients import fisher_cg
+from slds_core.models.random_slds import random_slds
+from slds_core.models.slds import SLDS, SLDSSequences
+
+FULL = "HIGHEST, HIGHEST"
+
+
+def precisions(function, *arguments):
+    """Returns what the products of matrices in the function's program ask for."""
+    program = jax.jit(function).lower(*arguments).as_text()
+    products = [line for line in program.splitlines() if "stablehlo.dot_general" in line]
+    return {re.search(r"precision = \[(.*?)\]|$", line)[1] for line in products}
+
+
+@pytest.fixture(scope="module")
+def small():
+    return random_slds(time=5, latent=2, states=2)
+
+
+def value(parameters, posterior):
+    return jnp.sum(posterior.discrete.marginals[0] ** 2)
+
+
+@pytest.mark.parametrize("problem", [SLDS("scan"), SLDSSequences([3, 2], padded=False)], ids=["one", "many"])
+def test_an_slds(problem):
+    """Its sweep and its bound, and what follows from them by differentiation."""
+    parameters, state = random_slds(time=5, latent=2, states=2)
+    state = state[: state.shape[0] - (isinstance(problem, SLDSSequences))]
+    bound = lambda parameters: jnp.sum(problem.elbo(problem.posterior(parameters, state)))
+    assert precisions(problem.posterior, parameters, state) == {FULL}
+    assert precisions(jax.grad(bound), parameters) == {FULL}
+    assert precisions(jax.grad(jax.jit(bound)), parameters) == {FULL}
+
+
+@pytest.mark.parametrize("backend", ["scan", "associative"])  # compiled kernels run on CPUs alone, which round nothing
+def test_a_chain(backend):
+    """Of matrices that are too large for fused arithmetic."""
+    potentials = gaussian_chain(3, 13, seed=0)
+    draw = lambda potentials: gaussian.sample(jax.random.key(0), potentials, backend=backend)
+    partition = jax.jit(lambda potentials: gaussian.smooth(potentials, backend=backend).log_partition)
+    curvature = lambda potentials: jax.jvp(jax.grad(partition), (potentials,), (potentials,))
+    assert precisions(curvature, potentials) == {FULL}
+    assert precisions(draw, potentials) <= {FULL}
+
+
+@pytest.mark.parametrize("solver", [anderson, newton_cg])
+def test_solvers(small, solver):
+    assert precisions(lambda p, s: solver(SLDS("scan"), p, s, max_sweeps=3, tolerance=1e-3), *small) == {FULL}
+
+
+def test_gradients(small):
+    assert precisions(lambda p, s: fisher_cg(SLDS("scan"), value, p, s, tolerance=1e-3), *small) == {FULL}
+
+
+def test_what_the_user_asks_for_has_precedence(small):
+    with jax.default_matmul_precision("tensorfloat32"):
+        found = precisions(SLDS("scan").posterior, *small)
+    assert found == {"HIGH, HIGH"}

@@ -1,0 +1,77 @@
+"""Prefixes of an associative operation against the loop that they are the parallel form of."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from problems import direction_like, gaussian_chain
+from tolerances import assert_close
+
+from slds_core.chains import gaussian, prefixes
+
+
+def join(first, second):
+    """Products of matrices, which do not commute, beside a count of the factors."""
+    return second[0] @ first[0], first[1] + second[1]
+
+
+@pytest.fixture
+def short_blocks(monkeypatch):
+    """Blocks of three steps, and loops of at most four: series of some steps then take every way, three blocks deep."""
+    monkeypatch.setattr(prefixes, "_MOST_DOUBLED", 4)
+    monkeypatch.setattr(prefixes, "_BLOCK", 3)
+
+
+def assert_are_prefixes(time, reverse):
+    generator = np.random.default_rng(time)
+    matrices = np.linalg.qr(generator.standard_normal((time, 2, 2)))[
+        0
+    ]  # orthogonal: long products neither grow nor vanish
+    elements = jnp.asarray(matrices), jnp.ones(time, int)
+    neutral = jnp.eye(2), jnp.zeros((), int)
+    found = jax.jit(lambda elements: prefixes.prefixes(join, elements, neutral, reverse=reverse))(elements)
+
+    wanted, product = np.empty_like(matrices), np.eye(2)
+    for t in reversed(range(time)) if reverse else range(time):
+        product = matrices[t] @ product
+        wanted[t] = product
+    counts = np.arange(1, time + 1)
+    assert_close(found[0], wanted, ulps=50)
+    np.testing.assert_array_equal(found[1], counts[::-1] if reverse else counts)
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("time", [1, 2, 3, 7, 8, 9])
+def test_one_loop(time, reverse):
+    assert_are_prefixes(time, reverse)
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("time", [5, 6, 12, 13, 40])
+def test_blocks(short_blocks, time, reverse):
+    assert_are_prefixes(time, reverse)
+
+
+@pytest.mark.parametrize("time", [11, 12])
+def test_a_chain_in_blocks_is_the_chain(short_blocks, time):
+    """Its neutral stretch is neutral for prefixes alone, not for stretches that begin later."""
+    potentials = gaussian_chain(time, 2, seed=0)
+    direction = direction_like(potentials, seed=1)
+
+    def product(backend):
+        return jax.jvp(lambda p: gaussian.smooth(p, backend=backend), (potentials,), (direction,))
+
+    assert_close(product("associative"), product("scan"), ulps=500)
+
+
+def test_the_program_does_not_grow():
+    """For a hundred steps and for thirty thousand; for a million it is twice more. By ``associative_scan`` it grew with each doubling."""
+
+    def size(time):
+        shapes = jax.eval_shape(lambda: gaussian_chain(2, 2, seed=0))
+        long = lambda leaf: jax.ShapeDtypeStruct((time - 2 + leaf.shape[0], *leaf.shape[1:]), leaf.dtype)
+        program = jax.make_jaxpr(lambda p: gaussian.smooth(p, backend="associative"))(jax.tree.map(long, shapes))
+        return str(program).count("reduce_sum")  # one for each product of small matrices
+
+    assert size(30_000) == size(100)
+    assert size(1_000_000) < 3 * size(100)
