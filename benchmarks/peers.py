@@ -11,8 +11,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from dynamax.hidden_markov_model.inference import hmm_posterior_sample, hmm_smoother
+from dynamax.hidden_markov_model.parallel_inference import hmm_smoother as parallel_hmm_smoother
 from dynamax.linear_gaussian_ssm import LinearGaussianSSM
 from dynamax.linear_gaussian_ssm.inference import lgssm_posterior_sample, lgssm_smoother
+from dynamax.linear_gaussian_ssm.parallel_inference import lgssm_smoother as parallel_lgssm_smoother
 from scipy.linalg import cho_factor, cho_solve
 
 from slds_core.chains.gaussian import GaussianPotentials, homogeneous
@@ -55,6 +57,11 @@ def dynamax_smoother(arguments: tuple[Any, Any]) -> Any:
     return lgssm_smoother(*arguments)
 
 
+def dynamax_parallel(arguments: tuple[Any, Any]) -> Any:
+    """Returns the same, by its smoother that is parallel in time."""
+    return parallel_lgssm_smoother(*arguments)
+
+
 def dynamax_path(key: Any, arguments: tuple[Any, Any]) -> Any:
     """Returns dynamax's draw of a path of a linear Gaussian state-space model."""
     return lgssm_posterior_sample(key, *arguments)
@@ -68,6 +75,11 @@ def dynamax_states(key: Any, arguments: tuple[Any, Any, Any]) -> Any:
 def dynamax_hmm(arguments: tuple[Any, Any, Any]) -> Any:
     """Returns dynamax's posterior of a hidden Markov model."""
     return hmm_smoother(*arguments)
+
+
+def dynamax_parallel_hmm(arguments: tuple[Any, Any, Any]) -> Any:
+    """Returns the same, by its smoother that is parallel in time."""
+    return parallel_hmm_smoother(*arguments)
 
 
 def lapack(potentials: GaussianPotentials) -> Callable[[], np.ndarray]:

@@ -58,7 +58,8 @@ def write(name: str, rows: list[dict[str, Any]]) -> None:
     """Writes what was measured, with the machine and the versions that it was measured on."""
     RESULTS.mkdir(exist_ok=True)
     versions = {package: version(package) for package in _PACKAGES}
-    machine = f"{platform.machine()}, {_processor()}"
+    device = jax.devices()[0]
+    machine = f"{platform.machine()}, {_processor()}" + ("" if device.platform == "cpu" else f", {device.device_kind}")
     (RESULTS / f"{name}.json").write_text(
         json.dumps({"machine": machine, "versions": versions, "rows": rows}, indent=1) + "\n"
     )
