@@ -7,7 +7,10 @@ import sys
 import time
 from pathlib import Path
 
+import jax
 import pytest
+
+from slds_core.cli import worker
 
 CLIENT = Path(__file__).parent.parent / "slds_core" / "cli" / "client.py"
 TELLS = "import os\nraise RuntimeError(f'process {os.getpid()}.')\n"
@@ -182,3 +185,13 @@ def test_what_a_job_used_is_written_if_it_succeeds(workers):
     assert code == 1
     assert errors.startswith("slds show: nowhere.nc: no such file")
     assert not (used.parent / "show.tsv").exists()
+
+
+@pytest.mark.parametrize(("in_advance", "spent"), [(None, True), ("true", True), ("false", False)])
+def test_a_process_that_took_a_gpus_memory_in_advance_ends_with_its_job(monkeypatch, in_advance, spent):
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    monkeypatch.setattr(worker, "_MAPPINGS", Path("nowhere"))
+    monkeypatch.delenv("XLA_PYTHON_CLIENT_PREALLOCATE", raising=False)
+    if in_advance:
+        monkeypatch.setenv("XLA_PYTHON_CLIENT_PREALLOCATE", in_advance)
+    assert worker._spent() == spent

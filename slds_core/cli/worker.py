@@ -105,9 +105,10 @@ def _outdated() -> bool:
 
 
 def _spent() -> bool:
-    """Returns whether the next job should have another worker: one on a GPU holds its memory, and mappings run out."""
+    """Returns whether the next job should have another worker: one that took most of a GPU's memory in advance holds it, and mappings run out."""
     jax = sys.modules.get("jax")
-    if jax is not None and jax.default_backend() != "cpu":
+    in_advance = os.environ.get("XLA_PYTHON_CLIENT_PREALLOCATE", "true").lower() not in ("false", "0")
+    if jax is not None and in_advance and jax.default_backend() != "cpu":
         return True
     return _MAPPINGS.exists() and _MAPPINGS.read_bytes().count(b"\n") > _MOST_MAPPINGS
 
