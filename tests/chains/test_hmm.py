@@ -79,7 +79,7 @@ def test_fisher_matrix_is_a_covariance(backend, varying):
 def test_gradient_of_log_partition(backend):
     potentials = discrete_chain(4, 3, seed=2)
     gradient = jax.grad(lambda p: smooth(p, backend).log_partition)(potentials)
-    assert_close(gradient, statistics(potentials, backend), ulps=1)
+    assert_close(gradient, statistics(potentials, backend), ulps=5)  # two programs, which a GPU may round apart
 
     # central differences, h = EPS^(1/3): truncation and rounding are both of order EPS^(2/3)
     direction, h = direction_like(potentials, 3), EPS ** (1 / 3)
