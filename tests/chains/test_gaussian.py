@@ -15,9 +15,11 @@ from tolerances import EPS, assert_close, ravel
 from slds_core.chains import gaussian
 from slds_core.chains.gaussian import GaussianPotentials
 
-# 13: beyond the fused arithmetic, by Cholesky factors. The associative back end is slow to compile: fewer sizes.
-SIZES = [("scan", time, latent) for time in (1, 2, 3, 6) for latent in (1, 2, 3)] + [("scan", 3, 13)]
-SIZES += [("associative", time, latent) for time, latent in ((1, 2), (2, 1), (3, 3), (6, 2), (3, 13))]
+# 13: beyond the fused arithmetic, by Cholesky factors
+SIZES = [
+    (backend, time, latent) for backend in ("scan", "associative") for time in (1, 2, 3, 6) for latent in (1, 2, 3)
+]
+SIZES += [(backend, 3, 13) for backend in ("scan", "associative")]
 # every size that the kernels are compiled for, and some between
 SIZES += [native(3, latent) for latent in (1, 2, 3, 4, 5, 6, 7, 8, 10, 13)]
 SIZES += [native(*size) for size in ((1, 2), (1, 7), (2, 3), (6, 3), (2, 16), (2, 20))]
