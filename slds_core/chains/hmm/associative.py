@@ -51,9 +51,11 @@ def fisher_product(residuals: HMMResiduals, direction: HMMPotentials) -> HMMStat
     marginals = residuals.marginals
     weights = conditional(residuals.filtered[:-1], residuals.transition, residuals.predicted)
     push = jnp.sum(weights * direction.transition, axis=1)
-    sources = direction.unary.at[0].add(direction.initial).at[1:].add(push)
-    d_filtered = affine(jnp.concatenate([jnp.zeros_like(weights, shape=(1, *weights.shape[1:])), weights.mT]), sources)
-    d_predicted = d_filtered[1:] - direction.unary[1:]
+    filtered = jnp.exp(residuals.filtered)
+    sources = _centre(direction.unary.at[0].add(direction.initial).at[1:].add(push), filtered)
+    moves = _centre(weights.mT, filtered[1:])
+    d_filtered = affine(jnp.concatenate([jnp.zeros_like(weights, shape=(1, *weights.shape[1:])), moves]), sources)
+    d_predicted = jnp.sum(weights * (d_filtered[:-1, :, None] + direction.transition), axis=1)
 
     d_weights = weights * (d_filtered[:-1, :, None] + direction.transition - d_predicted[:, None, :])
     last = d_filtered[-1] - jnp.sum(marginals[-1] * d_filtered[-1])
@@ -72,6 +74,12 @@ def sample(residuals: HMMResiduals, uniforms: Float[Array, "time draw"]) -> Int[
     towards_last = prefixes(lambda later, earlier: _follow(earlier, later), own, stay, reverse=True)
     states = _follow(towards_last, last[None, :, None])[..., 0]
     return jnp.concatenate([states, last[None]])
+
+
+def _centre(changes, filtered):
+    """Takes from changes of log-probabilities their mean: without it they grow with time, and their differences lose digits."""
+    weights = filtered.reshape(*filtered.shape, *(1,) * (changes.ndim - filtered.ndim))
+    return changes - jnp.sum(weights * changes, axis=1, keepdims=True)
 
 
 def _follow(states: Int[Array, "*batch state"], following: Int[Array, "*batch given"]) -> Int[Array, "*batch given"]:
