@@ -10,7 +10,7 @@ from slds_core.chains.small_matrices import apply, matmul
 def affine(
     factors: Float[Array, "time size size"], sources: Float[Array, "time size"], *, reverse: bool = False
 ) -> Float[Array, "time size"]:
-    """Returns ``x`` with ``x_t = F_t x_{t-1} + u_t``; the factor at the first step is not used.
+    """Returns ``x`` with ``x_t = F_t x_{t-1} + u_t``; the factor at the first step has no bearing, but must be finite.
 
     With ``reverse`` the predecessor of ``t`` is ``t + 1``.
 

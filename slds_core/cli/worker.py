@@ -107,7 +107,7 @@ def _outdated() -> bool:
 def _spent() -> bool:
     """Returns whether the next job should have another worker: mappings run out, or it holds most of a GPU's memory, taken in advance."""
     jax = sys.modules.get("jax")
-    in_advance = os.environ.get("XLA_PYTHON_CLIENT_PREALLOCATE", "true").lower() not in ("false", "0")
+    in_advance = os.environ.get("XLA_PYTHON_CLIENT_PREALLOCATE") not in ("false", "False", "0")
     if jax is not None and in_advance and jax.default_backend() != "cpu":
         return True
     return _MAPPINGS.exists() and _MAPPINGS.read_bytes().count(b"\n") > _MOST_MAPPINGS

@@ -20,6 +20,7 @@ from jaxtyping import Array, Float, Key
 from slds_core.chains.gaussian import GaussianStatistics
 from slds_core.chains.small_matrices import cholesky_factor
 from slds_core.expfam import mniw
+from slds_core.full_precision import in_full_precision
 from slds_core.learning.factors import GlobalFactors
 from slds_core.models.slds.model import SLDSPosterior
 from slds_core.one_by_one import one_by_one
@@ -60,6 +61,7 @@ def system(factors: GlobalFactors) -> System:
     )
 
 
+@in_full_precision
 def forecast(
     dynamics: System,
     mean: Float[Array, " latent"],
@@ -94,6 +96,7 @@ def forecast(
     return lax.scan(advance, start, None, length=steps)[1]
 
 
+@in_full_precision
 def draw_path(
     dynamics: System,
     mean: Float[Array, " latent"],
@@ -128,12 +131,14 @@ def draw_path(
     return lax.scan(advance, start, drawn)[1]
 
 
+@in_full_precision
 def forecast_sequences(dynamics: System, posterior: SLDSPosterior, lengths: tuple[int, ...], steps: int) -> Forecast:
     """Returns the moments of the next steps of each sequence, from the posterior of all of them end to end."""
     ahead = jax.vmap(lambda mean, second, states: forecast(dynamics, mean, second, states, steps))
     return ahead(*_ends(dynamics, posterior, lengths))
 
 
+@in_full_precision
 def draw_paths(
     dynamics: System,
     posterior: SLDSPosterior,

@@ -16,6 +16,7 @@ from scipy.cluster.vq import kmeans2
 
 from slds_core.chains import hmm
 from slds_core.chains.hmm import HMMPotentials
+from slds_core.full_precision import in_full_precision
 from slds_core.learning.batch import Batch
 from slds_core.one_by_one import one_by_one
 
@@ -50,6 +51,7 @@ class Expectations(NamedTuple):
     covariance: Float[Array, "sequence time state channel channel"]
 
 
+@in_full_precision
 def expectations(model: GaussianHMM, batch: Batch) -> Expectations:
     """Returns log-likelihood and expectations, exactly, by the forward-backward recursion."""
     length = np.array(batch.lengths)
@@ -69,6 +71,7 @@ def expectations(model: GaussianHMM, batch: Batch) -> Expectations:
     return Expectations(jnp.sum(likelihood), weights, jnp.sum(moves, 0), mean, covariance)
 
 
+@in_full_precision
 def predict(model: GaussianHMM, batch: Batch) -> tuple[Array, Array]:
     """Returns mean and variance (sequence, time, channel) of each entry, given all that is observed."""
     found = expectations(model, batch)
@@ -77,6 +80,7 @@ def predict(model: GaussianHMM, batch: Batch) -> tuple[Array, Array]:
     return mean, jnp.einsum("stk,stkc->stc", found.weights, square) - mean**2
 
 
+@in_full_precision
 def fit_hmm(
     batch: Batch, states: int, *, prior: HMMPrior | None = None, seed: int = 0, restarts: int = 4, iterations: int = 500
 ) -> GaussianHMM:
@@ -125,6 +129,7 @@ def fit_hmm(
     return max(found, key=lambda result: float(np.nan_to_num(result[1], nan=-np.inf)))[0]
 
 
+@in_full_precision
 def maximise(found: Expectations, batch: Batch, prior: HMMPrior, spread: Float[Array, " channel"]) -> GaussianHMM:
     """Returns the parameters that maximise the expected log-density, prior included."""
     states = found.weights.shape[2]

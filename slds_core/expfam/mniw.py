@@ -15,6 +15,7 @@ from jaxtyping import Array, Float
 
 from slds_core.expfam.domain import above, inverse, log_determinant
 from slds_core.expfam.niw import expected_log_determinant
+from slds_core.full_precision import in_full_precision
 
 
 class MatrixNormalInverseWishart(eqx.Module):
@@ -35,6 +36,7 @@ class NaturalParameters(eqx.Module):
     log_determinant: Float[Array, ""]  # of ½ log |Λ|
 
 
+@in_full_precision
 def natural_parameters(distribution: MatrixNormalInverseWishart) -> NaturalParameters:
     """Returns the natural parameters."""
     location, strength = distribution.location, distribution.strength
@@ -46,6 +48,7 @@ def natural_parameters(distribution: MatrixNormalInverseWishart) -> NaturalParam
     )
 
 
+@in_full_precision
 def distribution(natural: NaturalParameters) -> MatrixNormalInverseWishart:
     """Returns the distribution that has these natural parameters."""
     location = jnp.linalg.solve(natural.quadratic, natural.cross).T
@@ -57,6 +60,7 @@ def distribution(natural: NaturalParameters) -> MatrixNormalInverseWishart:
     )
 
 
+@in_full_precision
 def log_partition(natural: NaturalParameters) -> Float[Array, ""]:
     """Returns the log-normaliser (nats); its gradient is the expected statistics."""
     inputs, latent = natural.cross.shape
@@ -69,6 +73,7 @@ def log_partition(natural: NaturalParameters) -> Float[Array, ""]:
     )
 
 
+@in_full_precision
 def expected_statistics(distribution: MatrixNormalInverseWishart) -> NaturalParameters:
     """Returns ``(-½ E[Λ], E[Xᵀ Λ], -½ E[Xᵀ Λ X], ½ E[log |Λ|])``.
 

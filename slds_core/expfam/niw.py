@@ -14,6 +14,7 @@ from jax.scipy.special import digamma, multigammaln
 from jaxtyping import Array, Float
 
 from slds_core.expfam.domain import above, inverse, log_determinant
+from slds_core.full_precision import in_full_precision
 
 
 class NormalInverseWishart(eqx.Module):
@@ -34,6 +35,7 @@ class NaturalParameters(eqx.Module):
     log_determinant: Float[Array, ""]  # of ½ log |Λ|
 
 
+@in_full_precision
 def natural_parameters(distribution: NormalInverseWishart) -> NaturalParameters:
     """Returns the natural parameters."""
     m, strength = distribution.location, distribution.strength
@@ -45,6 +47,7 @@ def natural_parameters(distribution: NormalInverseWishart) -> NaturalParameters:
     )
 
 
+@in_full_precision
 def distribution(natural: NaturalParameters) -> NormalInverseWishart:
     """Returns the distribution that has these natural parameters."""
     location = natural.linear / natural.quadratic
@@ -56,6 +59,7 @@ def distribution(natural: NaturalParameters) -> NormalInverseWishart:
     )
 
 
+@in_full_precision
 def log_partition(natural: NaturalParameters) -> Float[Array, ""]:
     """Returns the log-normaliser (nats); its gradient is the expected statistics."""
     latent = natural.linear.shape[0]
@@ -68,6 +72,7 @@ def log_partition(natural: NaturalParameters) -> Float[Array, ""]:
     )
 
 
+@in_full_precision
 def expected_statistics(distribution: NormalInverseWishart) -> NaturalParameters:
     """Returns ``(-½ E[Λ], E[Λ μ], -½ E[μᵀ Λ μ], ½ E[log |Λ|])``.
 

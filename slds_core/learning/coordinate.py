@@ -10,11 +10,13 @@ from jaxtyping import Array, Float
 from slds_core.chains.gaussian import GaussianStatistics
 from slds_core.chains.hmm import HMMStatistics
 from slds_core.chains.packing import starts
+from slds_core.full_precision import in_full_precision
 from slds_core.learning.batch import Batch
 from slds_core.learning.factors import GlobalFactors, natural_step, potentials
 from slds_core.models.slds import RecognitionPotentials, SLDSPotentials
 
 
+@in_full_precision
 def energy(
     batch: Batch, parameters: SLDSPotentials, gaussian: GaussianStatistics, discrete: HMMStatistics
 ) -> Float[Array, ""]:
@@ -36,6 +38,7 @@ def energy(
     )
 
 
+@in_full_precision
 def coordinate_update(
     prior: GlobalFactors, batch: Batch, gaussian: GaussianStatistics, discrete: HMMStatistics
 ) -> GlobalFactors:

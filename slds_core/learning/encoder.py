@@ -44,6 +44,7 @@ class MLPEncoder(eqx.Module):
 
     network: eqx.nn.MLP  # from 2 · channel to 2 · latent
 
+    @in_full_precision
     def __call__(
         self,
         decoder: eqx.Module,
@@ -60,6 +61,7 @@ class MLPEncoder(eqx.Module):
         return RecognitionPotentials(quadratic, jnp.where(anything, linear, 0))
 
 
+@in_full_precision
 def imitating_network(
     decoder: LinearDecoder,
     values: Float[Array, "sequence time channel"],

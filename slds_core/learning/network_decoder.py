@@ -10,6 +10,7 @@ from jaxtyping import Array, Bool, Float, Key
 
 from slds_core.chains.gaussian import GaussianStatistics
 from slds_core.chains.small_matrices import cholesky_factor
+from slds_core.full_precision import in_full_precision
 from slds_core.learning.decoder import LinearDecoder, expected_log_density
 from slds_core.learning.sampling import sample_path
 
@@ -29,6 +30,7 @@ class MLPDecoder(eqx.Module):
         """Returns ``f(z)``."""
         return self.linear.loading @ latent + self.linear.offset + self.correction(latent)
 
+    @in_full_precision
     def expected_log_likelihood(
         self,
         values: Float[Array, "packed channel"],
@@ -61,6 +63,7 @@ class MLPDecoder(eqx.Module):
         square = gap**2 + spread + beyond * (beyond - 2 * (gap - along))
         return jnp.sum(jnp.where(observed, expected_log_density(square, self.linear.log_precision), 0))
 
+    @in_full_precision
     def predict(
         self, statistics: GaussianStatistics, key: Key[Array, ""] | None = None
     ) -> tuple[Float[Array, "packed channel"], Float[Array, "packed channel"]]:
@@ -84,6 +87,7 @@ class MLPDecoder(eqx.Module):
 
         return lax.map(of_step, (statistics.mean, root), batch_size=_STEPS)
 
+    @in_full_precision
     def moments(self, draws: Float[Array, "draw latent"]) -> tuple[Float[Array, " channel"], Float[Array, " channel"]]:
         """Returns mean and variance of a step's entries, noise included, from draws of that step."""
         values = jax.vmap(self)(draws)

@@ -13,8 +13,10 @@ from jaxtyping import Array, Float, Key
 from slds_core.chains.gaussian import GaussianStatistics
 from slds_core.chains.packing import transition_starts
 from slds_core.chains.small_matrices import cholesky_factor, fused_inverse
+from slds_core.full_precision import in_full_precision
 
 
+@in_full_precision
 def sample_path(
     key: Key[Array, ""], statistics: GaussianStatistics, lengths: tuple[int, ...]
 ) -> Float[Array, "packed latent"]:

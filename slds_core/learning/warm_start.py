@@ -16,6 +16,7 @@ from slds_core.chains.gaussian import GaussianStatistics
 from slds_core.chains.hmm import HMMStatistics
 from slds_core.chains.packing import owners, transition_starts, transitions
 from slds_core.fixed_point.limits import require_size
+from slds_core.full_precision import in_full_precision
 from slds_core.learning.batch import Batch
 from slds_core.learning.coordinate import coordinate_update
 from slds_core.learning.decoder import LinearDecoder
@@ -36,6 +37,7 @@ class WarmStart(eqx.Module):
     marginals: Float[Array, "packed state"]
 
 
+@in_full_precision
 def warm_start(
     batch: Batch, prior: GlobalFactors, *, seed: int = 0, restarts: int = 4, iterations: int = 30
 ) -> WarmStart:

@@ -19,6 +19,7 @@ from jaxtyping import Array, Float
 
 from slds_core.expfam.mniw import MatrixNormalInverseWishart
 from slds_core.expfam.niw import NormalInverseWishart
+from slds_core.full_precision import in_full_precision
 from slds_core.models.slds.potentials import RecognitionPotentials, SLDSPotentials, expected_potentials
 from slds_core.models.slds.starts import NOTEBOOK_SEED, notebook_draw
 
@@ -72,6 +73,7 @@ class GlobalFactors(nn.Module):
         return self.param("M", lambda key: nn.initializers.normal(stddev=0.2)(key, shape))
 
 
+@in_full_precision
 def notebook_model() -> tuple[SLDSPotentials, Float[Array, "transition state"]]:
     """Returns the potentials and the start (a draw of marginals), both in float64 whatever JAX's setting.
 

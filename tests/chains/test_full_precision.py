@@ -1,6 +1,9 @@
 """Products of matrices ask for the precision of their arrays: a GPU rounds single precision to ten binary digits where they do not."""
 
+import os
 import re
+import subprocess
+import sys
 
 import jax
 import jax.numpy as jnp
@@ -8,10 +11,15 @@ import pytest
 from problems import gaussian_chain
 
 from slds_core.chains import gaussian
-from slds_core.fixed_point import anderson, newton_cg
+from slds_core.expfam import mniw, niw
+from slds_core.fixed_point import anderson, newton_cg, sweep_spectrum
 from slds_core.gradients import fisher_cg
+from slds_core.learning.decoder import LinearDecoder
+from slds_core.learning.encoder import LinearEncoder
 from slds_core.models.random_slds import random_slds
 from slds_core.models.slds import SLDS, SLDSSequences
+from slds_core.objectives.generic import linear
+from slds_core.objectives.notebook import notebook_objective
 
 FULL = "HIGHEST, HIGHEST"
 
@@ -67,3 +75,47 @@ def test_what_the_user_asks_for_has_precedence(small):
     with jax.default_matmul_precision("tensorfloat32"):
         found = precisions(SLDS("scan").posterior, *small)
     assert found == {"HIGH, HIGH"}
+
+
+@pytest.mark.parametrize("function", [mniw.expected_statistics, mniw.log_partition, niw.expected_statistics])
+def test_global_factors(function):
+    """A transition whose precision lost its digits would have no density."""
+    matrices = {"scale": jnp.eye(2), "location": 0.9 * jnp.eye(2), "strength": jnp.eye(2), "degrees": jnp.asarray(5.0)}
+    factor = mniw.MatrixNormalInverseWishart(**matrices)
+    if function is niw.expected_statistics:
+        factor = niw.NormalInverseWishart(jnp.eye(2), jnp.zeros(2), jnp.asarray(1.0), jnp.asarray(5.0))
+    if function is mniw.log_partition:
+        factor = mniw.natural_parameters(factor)
+    assert precisions(function, factor) == {FULL}
+
+
+def test_encoder_and_decoder():
+    decoder = LinearDecoder(loading=jnp.ones((3, 2)), offset=jnp.zeros(3), log_precision=jnp.zeros(3))
+    encoder = LinearEncoder(root=jnp.ones((3, 2)), gain=jnp.ones((3, 2)), offset=jnp.zeros(3))
+    values, observed = jnp.ones((1, 4, 3)), jnp.ones((1, 4, 3), bool)
+    assert precisions(lambda values: decoder.potentials(values, observed), values) == {FULL}
+    assert precisions(lambda values: encoder(decoder, values, observed), values) == {FULL}
+
+
+def test_objectives(small):
+    problem, (parameters, state) = SLDS("scan"), small
+    posterior = problem.posterior(parameters, state)
+    for objective in (linear(problem, 0), notebook_objective):
+        assert precisions(objective, parameters, posterior) == {FULL}
+
+
+def test_spectrum(small):
+    assert precisions(lambda p, s: sweep_spectrum(SLDS("scan"), p, s, products=3), *small) == {FULL}
+
+
+def test_a_study_asks_for_it_everywhere():
+    """Plugins of the user's too, which no decorator of ours reaches; and not against what was asked for."""
+    tells = (
+        "from slds_core.study.stages.common import use_precision; use_precision('float32'); "
+        "import jax; print(jax.config.jax_default_matmul_precision)"
+    )
+    for asked, found in (({}, "highest"), ({"JAX_DEFAULT_MATMUL_PRECISION": "tensorfloat32"}, "tensorfloat32")):
+        told = subprocess.run(
+            [sys.executable, "-c", tells], env=os.environ | asked, capture_output=True, text=True, check=True
+        )
+        assert told.stdout.split() == [found]
