@@ -62,6 +62,7 @@ def test_a_chain(backend):
     assert precisions(draw, potentials) <= {FULL}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("solver", [anderson, newton_cg])
 def test_solvers(small, solver):
     assert precisions(lambda p, s: solver(SLDS("scan"), p, s, max_sweeps=3, tolerance=1e-3), *small) == {FULL}
@@ -108,6 +109,7 @@ def test_spectrum(small):
     assert precisions(lambda p, s: sweep_spectrum(SLDS("scan"), p, s, products=3), *small) == {FULL}
 
 
+@pytest.mark.slow
 def test_a_study_asks_for_it_everywhere():
     """Plugins of the user's too, which no decorator of ours reaches; and not against what was asked for."""
     tells = (

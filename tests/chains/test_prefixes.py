@@ -41,13 +41,13 @@ def assert_are_prefixes(time, reverse):
 
 
 @pytest.mark.parametrize("reverse", [False, True])
-@pytest.mark.parametrize("time", [1, 2, 3, 7, 8, 9])
+@pytest.mark.parametrize("time", [1, 2, 7, 9])
 def test_one_loop(time, reverse):
     assert_are_prefixes(time, reverse)
 
 
 @pytest.mark.parametrize("reverse", [False, True])
-@pytest.mark.parametrize("time", [5, 6, 12, 13, 40])
+@pytest.mark.parametrize("time", [5, 12, 13, 40])
 def test_blocks(short_blocks, time, reverse):
     assert_are_prefixes(time, reverse)
 
@@ -59,7 +59,8 @@ def test_a_chain_in_blocks_is_the_chain(short_blocks, time):
     direction = direction_like(potentials, seed=1)
 
     def product(backend):
-        return jax.jvp(lambda p: gaussian.smooth(p, backend=backend), (potentials,), (direction,))
+        along = lambda p, d: jax.jvp(lambda p: gaussian.smooth(p, backend=backend), (p,), (d,))
+        return jax.jit(along)(potentials, direction)
 
     assert_close(product("associative"), product("scan"), ulps=500)
 
