@@ -89,10 +89,6 @@ def compared(result: Any) -> jax.Array:
     return result.statistics.marginals if isinstance(result, hmm.HMMPosterior) else jax.tree.leaves(result)[0]
 
 
-def on(device: jax.Device, tree: Any) -> Any:
-    return jax.device_put(tree, device)
-
-
 def gaussian_row(case: Case, cpu: jax.Device | None) -> dict[str, Any]:
     potentials, theirs = peers.linear_gaussian(case.time, case.latent, jnp.zeros(()).dtype)
     map_over, dynamax = lambda f: f, peers.dynamax_parallel
@@ -108,10 +104,8 @@ def gaussian_row(case: Case, cpu: jax.Device | None) -> dict[str, Any]:
 
 def hmm_row(case: Case, cpu: jax.Device | None) -> dict[str, Any]:
     generator = np.random.default_rng(1)
-    initial, transition = (
-        generator.dirichlet(np.ones(case.states)),
-        generator.dirichlet(np.ones(case.states), case.states),
-    )
+    ones = np.ones(case.states)
+    initial, transition = generator.dirichlet(ones), generator.dirichlet(ones, case.states)
     unary = 3 * generator.standard_normal((case.time, case.states))
     potentials = HMMPotentials(*(jnp.asarray(x, float) for x in (np.log(initial), np.log(transition), unary)))
     theirs = tuple(jnp.asarray(x, float) for x in (initial, transition, unary))
@@ -134,7 +128,7 @@ def ours(of: Any, map_over: Any, potentials: Any, case: Case, cpu: jax.Device | 
     if case.time <= 10_000:
         found["scan"] = map_over(partial(smooth, of, "scan")), (potentials,)
     if cpu:
-        found["native, CPU"] = map_over(partial(smooth, of, "native")), (on(cpu, potentials),)
+        found["native, CPU"] = map_over(partial(smooth, of, "native")), (jax.device_put(potentials, cpu),)
     return found
 
 
@@ -146,9 +140,9 @@ def sweep_row(time: int, cpu: jax.Device | None) -> dict[str, Any]:
     parameters = eqx.tree_at(lambda p: p.recognition, parameters, recognition)
     state = repeated(jnp.concatenate([state, state[-1:]]), time - 1)
     functions = {}
-    for name, backend, place in (("associative", "associative", None), ("native, CPU", "native", cpu)):
-        if name == "associative" or place:
-            arguments = (parameters, state) if place is None else on(place, (parameters, state))
+    for name, backend, device in (("associative", "associative", jax.devices()[0]), ("native, CPU", "native", cpu)):
+        if device:
+            arguments = jax.device_put((parameters, state), device)
             for what in ("sweep", "linearisation", "products"):
                 functions[f"{name}: {what}"] = programs(SLDS(backend))[what], arguments
     row = measure({"chain": "slds", "size": (time, 5, 4, 1), "precision": "float64"}, time, functions)
@@ -171,16 +165,16 @@ def main() -> str | None:
     cpu = None if native.why_not() else jax.devices("cpu")[0]
     print(jax.devices(), "" if cpu else native.why_not())
     rows = []
+    jax.config.update("jax_enable_x64", True)
+    for time in SWEPT:
+        rows.append(sweep_row(time, cpu))
+        write("gpu", rows)
     for case in CHAINS:
         jax.config.update("jax_enable_x64", case.wide)
-        for row in (gaussian_row, hmm_row) if case.wide else (gaussian_row,):
-            if not (row is hmm_row and case.latent == 20):
-                rows.append(row(case, cpu))
-                write("gpu", rows)
-        if case.time == 1000 and case.batch == 1 and case.dynamax and case.latent == 5:
-            for time in SWEPT:
-                rows.append(sweep_row(time, cpu))
-                write("gpu", rows)
+        rows.append(gaussian_row(case, cpu))
+        if case.wide:
+            rows.append(hmm_row(case, cpu))
+        write("gpu", rows)
     return None
 
 

@@ -14,7 +14,7 @@ def in_full_precision(function: Callable[Arguments, Result]) -> Callable[Argumen
     """Returns the function with its products of matrices in the precision of their arrays, where the user has asked for none.
 
     A GPU multiplies matrices of float32 in TF32, with ten binary digits, unless it is asked not to: a sweep was then wrong by 3e-3 on an
-    H100, instead of 2e-6, and finite differences by more. ``jax.default_matmul_precision`` and its variable of the environment have
+    H100, instead of 2e-6 (docs/performance.md). ``jax.default_matmul_precision`` and its variable of the environment have
     precedence. Derivatives keep the precision of the products that they are derivatives of.
     """
 
