@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Array, Float, PyTree
 
 from slds_core.fixed_point.interface import FixedPoint, require_enabled_precision
+from slds_core.trees import largest
 
 _ROUNDING_UNITS = 100
 
@@ -39,7 +40,7 @@ def change(new: PyTree, old: PyTree) -> Residual:
     difference = jnp.concatenate([jnp.abs(a - b).ravel() for a, b in pairs])
     if difference.size == 0:
         return Residual(jnp.zeros((), difference.dtype), jnp.zeros((), difference.dtype))
-    return Residual(jnp.mean(difference), jnp.max(difference))
+    return Residual(jnp.mean(difference), largest(difference))
 
 
 def change_by_sequence(problem: FixedPoint, new: PyTree, old: PyTree) -> Residual | None:
@@ -54,5 +55,7 @@ def change_by_sequence(problem: FixedPoint, new: PyTree, old: PyTree) -> Residua
     )
     entries = np.maximum(np.bincount(owners, minlength=count) * difference.shape[1], 1).astype(difference.dtype)
     totals = jax.ops.segment_sum(jnp.sum(difference, axis=1), owners, count, indices_are_sorted=True)
-    largest = jax.ops.segment_max(jnp.max(difference, axis=1, initial=0), owners, count, indices_are_sorted=True)
-    return Residual(totals / entries, jnp.maximum(largest, 0))  # the largest of no entries is -inf
+    maxima = jax.ops.segment_max(jnp.max(difference, axis=1, initial=0), owners, count, indices_are_sorted=True)
+    maxima = jnp.maximum(maxima, 0)  # the largest of no entries is -inf
+    # sums pass NaN on, maxima need not (see `largest`)
+    return Residual(totals / entries, jnp.where(jnp.isnan(totals), totals, maxima))

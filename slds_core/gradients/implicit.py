@@ -74,14 +74,15 @@ def implicit_gradient(
     residual = norm(leftover) / jnp.where(scale > 0, scale, 1)
     enough = jnp.inf if tolerance is None else GRACE * tolerance  # an approximation's residual is not judged
     doubtful = ~(residual <= enough)  # a traced tolerance may be NaN, and is never met then
-    # what the residual does to the gradient: one more backward pass, where it matters
-    effect = lax.cond(
-        doubtful,
-        lambda: norm(system.pull(leftover).parameters).astype(residual.dtype),
-        lambda: jnp.full_like(residual, jnp.inf),
-    )
-    # a right-hand side that is all rounding, as the bound's own at its maximum, has no solution to a relative tolerance
-    invisible = effect <= _ROUNDING * jnp.finfo(effect.dtype).eps * norm(gradient)
+
+    def below_rounding() -> Bool[Array, ""]:
+        # what the residual does to the gradient. A right-hand side that is all rounding, as the bound's own at its maximum, has
+        # no solution to a relative tolerance
+        effect = norm(system.pull(leftover).parameters)
+        return effect <= _ROUNDING * jnp.finfo(residual.dtype).eps * norm(gradient)
+
+    # one more backward pass, where it matters
+    invisible = lax.cond(doubtful, below_rounding, lambda: jnp.array(False))
     forward = change(system.image, state).maximum
     finite = all_finite((system.value, gradient, residual, forward))
 

@@ -10,6 +10,7 @@ from jax import lax
 from jax.flatten_util import ravel_pytree
 
 from slds_core.testing.cases import Case, cast
+from slds_core.trees import largest
 
 _SWEEPS = 2000
 
@@ -51,7 +52,7 @@ def _truth(case: Case, parameters: Any, start: Any) -> Truth:
         fixed = lax.fori_loop(0, _SWEEPS, lambda _, x: sweep(theta, x), x)
         in_parameters, in_state = jax.jacfwd(sweep, argnums=(0, 1))(theta, fixed)
         value, gradients = jax.value_and_grad(evaluate, argnums=(0, 1))(theta, fixed)
-        moved = jnp.max(jnp.abs(sweep(theta, fixed) - fixed))
+        moved = largest(sweep(theta, fixed) - fixed)
         return fixed, moved, in_parameters, in_state, value, gradients
 
     found = jax.tree.map(np.asarray, linearised(flat_parameters, flat_start))
