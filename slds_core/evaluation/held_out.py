@@ -64,6 +64,6 @@ def held_out_bound(model: SVAE, batch: Batch) -> Estimate:
     log-density that they predict, ``log ∫ p(y | η) q(η) dη``.
     """
     parameters, inference = infer(model, batch)
-    bound = settled_objective(model.decoder, batch, parameters, inference.posterior)
+    bound = eqx.filter_jit(settled_objective)(model.decoder, batch, parameters, inference.posterior)
     entries = jnp.sum(batch.observed)
     return Estimate(bound.value / entries, bound.standard_error / entries)

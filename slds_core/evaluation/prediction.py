@@ -2,13 +2,14 @@
 
 from typing import NamedTuple
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Key
 
-from slds_core.chains.packing import unpack
+from slds_core.chains.packing import Lengths, unpack
 from slds_core.data import Series
 from slds_core.evaluation.forecast import draw_paths, forecast_sequences, system
 from slds_core.evaluation.gaussian_hmm import GaussianHMM, predict
@@ -16,6 +17,7 @@ from slds_core.evaluation.held_out import infer
 from slds_core.evaluation.split import Split
 from slds_core.learning.batch import full_batch
 from slds_core.learning.training import SVAE
+from slds_core.models.slds.model import SLDSPosterior
 
 _PATHS = 1000  # draws of each path ahead, where a decoder has a network
 
@@ -48,17 +50,28 @@ def from_model(model: SVAE, split: Split, start: Float[Array, "packed state"] | 
     key = jax.random.key(0)
     given = split.given
     _, inference = infer(model, full_batch(given), start)
-    moments = model.decoder.predict(inference.posterior.gaussian, key)
+    moments = _of_known_steps(model, inference.posterior, key)
     known = [np.asarray(unpack(given.lengths, array)) for array in moments]
     if not split.horizon:
         return Prediction(*known)
-    ahead = system(model.factors), inference.posterior, given.lengths, split.horizon
+    later = _of_steps_ahead(model, inference.posterior, given.lengths, split.horizon, key)
+    return Prediction(*(_joined(own, np.asarray(next_), split) for own, next_ in zip(known, later, strict=True)))
+
+
+@eqx.filter_jit
+def _of_known_steps(model: SVAE, posterior: SLDSPosterior, key: Key[Array, ""]) -> tuple[Array, Array]:
+    return model.decoder.predict(posterior.gaussian, key)
+
+
+@eqx.filter_jit
+def _of_steps_ahead(
+    model: SVAE, posterior: SLDSPosterior, lengths: Lengths, horizon: int, key: Key[Array, ""]
+) -> tuple[Array, Array]:
+    ahead = system(model.factors), posterior, lengths, horizon
     if model.decoder.sampled:  # a mixture's moments do not tell what a network makes of it
         paths = jnp.swapaxes(draw_paths(*ahead, jax.random.split(key, _PATHS)), 1, 2)
-        later = jax.vmap(lambda own: lax.map(model.decoder.moments, own))(paths)
-    else:
-        later = jax.vmap(lambda own: model.decoder.predict(own.statistics))(forecast_sequences(*ahead))
-    return Prediction(*(_joined(own, np.asarray(next_), split) for own, next_ in zip(known, later, strict=True)))
+        return jax.vmap(lambda own: lax.map(model.decoder.moments, own))(paths)
+    return jax.vmap(lambda own: model.decoder.predict(own.statistics))(forecast_sequences(*ahead))
 
 
 def from_hmm(model: GaussianHMM, split: Split) -> Prediction:

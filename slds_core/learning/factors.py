@@ -10,6 +10,8 @@ The bound is ``L(μ) - KL(q_η ‖ q_η0)`` with the expected log-density of the
 and needs no Fisher matrix. A step of size one goes to ``η0 + ∂L/∂μ``: the coordinate update, wherever ``L`` is linear in μ.
 """
 
+from functools import partial
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -45,6 +47,11 @@ def prior_factors(latent: int, states: int, *, noise: float = 0.1, stickiness: f
     """
     require_positive("noise", noise)
     require_positive("1 + stickiness", 1 + stickiness)
+    return _prior_factors(latent, states, noise, stickiness)
+
+
+@partial(jax.jit, static_argnums=(0, 1))
+def _prior_factors(latent: int, states: int, noise: float, stickiness: float) -> GlobalFactors:
     degrees = latent + 2.0
     first_step = niw.NormalInverseWishart(
         scale=degrees * jnp.eye(latent),

@@ -128,7 +128,7 @@ class Run:
             self._judge(progress.model, batch, self._start(batch, state), key)
             for (_, batch), state in zip(self.groups, progress.states, strict=True)
         ]
-        shared = float(divergence(progress.model.factors, self.learner.prior))
+        shared = float(jax.jit(divergence)(progress.model.factors, self.learner.prior))
         bound = (sum(float(own.objective) for own in found) - shared) / self.entries
         return float(np.mean([float(own.gradient_error) for own in found])), bound
 

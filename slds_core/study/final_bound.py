@@ -12,7 +12,7 @@ from slds_core.study.evaluation import Variables
 def final_bound(run: Run, progress: Progress) -> Variables:
     """Returns the bound on the data that were learnt from, per observed entry, its standard error, and how far inference converged."""
     found = eqx.filter_jit(converged_bound)(progress.model, run.whole(), jnp.asarray(run.marginals(progress)))
-    shared = float(divergence(progress.model.factors, run.learner.prior))
+    shared = float(eqx.filter_jit(divergence)(progress.model.factors, run.learner.prior))
     bound = (float(found.likelihood - found.local_divergence) - shared) / run.entries
     error = float(found.standard_error) / run.entries
     return {

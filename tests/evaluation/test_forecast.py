@@ -1,6 +1,7 @@
 """Forecasts beside dense linear algebra for each path of the states, and all paths enumerated."""
 
 import itertools
+from functools import cache
 
 import jax
 import jax.numpy as jnp
@@ -73,13 +74,14 @@ def test_draws_have_the_moments_of_the_forecast(states, steps):
     known = as_jax((random_system(states, latent), mean, covariance + np.outer(mean, mean), start))
     keys = jax.random.split(jax.random.key(0), 40000)
     draws = np.asarray(jax.jit(jax.vmap(lambda key: draw_path(*known, steps, key)))(keys), np.float64)
-    expected = forecast(*known, steps)
+    expected = jax.jit(forecast, static_argnums=4)(*known, steps)
     second = draws[:, :, :, None] * draws[:, :, None, :]
     for own, wanted in ((draws, expected.mean), (second, expected.second_moment)):
         error = own.std(0, ddof=1) / np.sqrt(len(own))
         assert np.all(np.abs(own.mean(0) - np.asarray(wanted)) < 5 * error)
 
 
+@cache
 def some_factors(latent=2, states=3):
     prior = prior_factors(latent, states)
     generator = np.random.default_rng(0)
@@ -92,15 +94,15 @@ def some_factors(latent=2, states=3):
     counts.dynamics.quadratic[...] = np.einsum("kni,knj->kij", inputs, inputs)
     counts.dynamics.log_determinant[...] = 20
     counts.transition[...] = generator.uniform(0, 5, (states, states))
-    return natural_step(*as_jax((prior, prior, counts)), 1.0)[0]
+    return jax.jit(natural_step)(*as_jax((prior, prior, counts)), 1.0)[0]
 
 
 def test_points_of_the_dynamics_are_those_of_the_potentials():
     """Inference sees expectations only; what they say of a transition's mean and noise is what forecasts use."""
     factors = some_factors()
     silent = RecognitionPotentials(jnp.zeros((1, 2, 2)), jnp.zeros((1, 2)))
-    own = potentials(expected_statistics(factors), silent).dynamics
-    found = system(factors)
+    own = jax.jit(lambda factors: potentials(expected_statistics(factors), silent))(factors).dynamics
+    found = jax.jit(system)(factors)
     covariance = np.linalg.inv(-2 * np.asarray(own.quadratic_next, np.float64))
     assert_close(found.noise, covariance, ulps=2000)
     assert_close(found.matrix, covariance @ np.swapaxes(own.cross, 1, 2), ulps=2000)
@@ -113,21 +115,28 @@ def test_each_sequence_is_forecast_from_its_own_end(lengths):
     from slds_core.data import series
 
     generator = np.random.default_rng(1)
-    factors, dynamics = some_factors(), system(some_factors())
+    factors = some_factors()
+    dynamics = jax.jit(system)(factors)
     batch = full_batch(series([generator.standard_normal((n, 1)) for n in lengths], ["a"]))
     precision = jnp.broadcast_to(-0.5 * jnp.eye(2), (len(lengths), max(lengths), 2, 2))
     linear = as_jax(generator.standard_normal((len(lengths), max(lengths), 2)))
-    whole = potentials(
-        expected_statistics(factors), batch.as_parameters(as_jax(RecognitionPotentials(precision, linear)))
-    )
     start = as_jax(generator.dirichlet(np.ones(3), batch.transitions).reshape(-1, 3))
-    found = forecast_sequences(dynamics, batch.problem.posterior(whole, start), lengths, 3)
+
+    @jax.jit
+    def ahead(recognition, start):
+        whole = potentials(expected_statistics(factors), batch.as_parameters(recognition))
+        return forecast_sequences(dynamics, batch.problem.posterior(whole, start), lengths, 3)
+
+    @jax.jit
+    def ahead_alone(recognition, start):
+        alone = slds_problem(None).posterior(potentials(expected_statistics(factors), recognition), start)
+        last = alone.gaussian.mean[-1], alone.gaussian.second_moment[-1]
+        states = alone.discrete.marginals[-1] @ dynamics.transition if start.size else dynamics.initial
+        return forecast(dynamics, *last, states, 3)
+
+    found = ahead(as_jax(RecognitionPotentials(precision, linear)), start)
     cuts = np.cumsum([length - 1 for length in lengths])[:-1]
     for number, (length, own_start) in enumerate(zip(lengths, np.split(start, cuts), strict=True)):
         recognition = as_jax(RecognitionPotentials(precision[number, :length], linear[number, :length]))
-        alone = slds_problem(None).posterior(
-            potentials(expected_statistics(factors), recognition), jnp.asarray(own_start)
-        )
-        states = dynamics.initial if length == 1 else alone.discrete.marginals[-1] @ dynamics.transition
-        expected = forecast(dynamics, alone.gaussian.mean[-1], alone.gaussian.second_moment[-1], states, 3)
+        expected = ahead_alone(recognition, jnp.asarray(own_start))
         assert_close(jax.tree.map(lambda leaf, n=number: leaf[n], found), expected, ulps=ULPS)

@@ -1,6 +1,7 @@
 """Global factors: their divergence by quadrature, and natural-gradient steps beside sums over a posterior done by hand."""
 
 import itertools
+from functools import cache
 
 import jax
 import jax.numpy as jnp
@@ -47,18 +48,18 @@ def infer(model, batch, start):
     return coordinate_ascent(batch.problem, parameters, start, max_sweeps=400)
 
 
+@jax.jit
+def after_one_sweep(prior, decoder, batch, start):
+    """Factors whose states differ: of the statistics of one sweep from a random start."""
+    posterior = batch.problem.posterior(SVAE(ExactEncoder(), decoder, prior).parameters(batch), start)
+    return coordinate_update(prior, batch, posterior.gaussian, posterior.discrete)
+
+
+@cache
 def converged(seed=0):
     batch, decoder, prior, start = problem(seed)
-    factors = coordinate_update(prior, batch, *_random_statistics(batch, start))
-    model = SVAE(ExactEncoder(), decoder, factors)
+    model = SVAE(ExactEncoder(), decoder, after_one_sweep(prior, decoder, batch, start))
     return batch, prior, model, infer(model, batch, start)
-
-
-def _random_statistics(batch, start):
-    """Statistics to make the states differ: those of one sweep from a random start."""
-    model = SVAE(ExactEncoder(), problem()[1], problem()[2])
-    posterior = batch.problem.posterior(model.parameters(batch), start)
-    return posterior.gaussian, posterior.discrete
 
 
 def by_hand(batch, prior, posterior):
@@ -91,20 +92,17 @@ def by_hand(batch, prior, posterior):
 
 def test_natural_parameters_and_back():
     factors = converged()[2].factors
-    first = niw.natural_parameters(niw.distribution(factors.first_step))
+    first = jax.jit(lambda own: niw.natural_parameters(niw.distribution(own)))(factors.first_step)
     assert_close(first, factors.first_step, ulps=ULPS)
-    moves = jax.vmap(lambda own: mniw.natural_parameters(mniw.distribution(own)))(factors.dynamics)
+    moves = jax.jit(jax.vmap(lambda own: mniw.natural_parameters(mniw.distribution(own))))(factors.dynamics)
     assert_close(moves, factors.dynamics, ulps=ULPS)
 
 
 def test_coordinate_update_by_hand():
     batch, prior, _, inference = converged()
     posterior = inference.posterior
-    assert_close(
-        coordinate_update(prior, batch, posterior.gaussian, posterior.discrete),
-        by_hand(batch, prior, posterior),
-        ulps=ULPS,
-    )
+    found = jax.jit(coordinate_update)(prior, batch, posterior.gaussian, posterior.discrete)
+    assert_close(found, by_hand(batch, prior, posterior), ulps=ULPS)
 
 
 @pytest.mark.parametrize("lengths", [(5,), (4, 1, 3)])
@@ -190,13 +188,20 @@ def test_natural_step_at_a_fixed_point_is_the_coordinate_update(rate):
         posterior = batch.problem.posterior(parameters, inference.state)
         return training_objective(model.decoder, batch)(parameters, posterior)
 
-    gradient = jax.grad(bound)(expected_statistics(model.factors))
-    stepped, size = natural_step(model.factors, prior, gradient, rate)
+    gradient = jax.jit(lambda factors: jax.grad(bound)(expected_statistics(factors)))(model.factors)
+    stepped, size = jax.jit(natural_step)(model.factors, prior, gradient, rate)
     assert float(size) == rate
     target = by_hand(batch, prior, inference.posterior)
     expected = jax.tree.map(lambda old, new: (1 - rate) * np.asarray(old) + rate * new, model.factors, target)
     # both rest on a fixed point that is off by rounding, amplified by one over one minus its rate
     assert_close(stepped, expected, ulps=1e5)
+
+
+@jax.jit
+def bound_and_update(model, batch, prior, posterior):
+    objective = training_objective(model.decoder, batch)(model.parameters(batch), posterior)
+    bound = objective - divergence(model.factors, prior)
+    return bound, coordinate_update(prior, batch, posterior.gaussian, posterior.discrete)
 
 
 @pytest.mark.parametrize("seed", range(2))
@@ -205,9 +210,8 @@ def test_alternating_with_inference_never_lowers_the_bound(seed):
     bounds = []
     for _ in range(5):
         inference = infer(model, batch, inference.state)
-        objective = training_objective(model.decoder, batch)(model.parameters(batch), inference.posterior)
-        bounds.append(float(objective - divergence(model.factors, prior)))
-        factors = coordinate_update(prior, batch, inference.posterior.gaussian, inference.posterior.discrete)
+        bound, factors = bound_and_update(model, batch, prior, inference.posterior)
+        bounds.append(float(bound))
         model = SVAE(model.encoder, model.decoder, factors)
     assert bounds[-1] > bounds[0] + 0.1
     assert np.min(np.diff(bounds)) > -1e4 * EPS * np.max(np.abs(bounds))
@@ -215,11 +219,11 @@ def test_alternating_with_inference_never_lowers_the_bound(seed):
 
 def test_divergence_from_itself_is_zero_and_its_derivative_is_the_fisher_product():
     _, prior, model, _ = converged()
-    nats = abs(float(divergence(model.factors, prior)))
-    assert abs(float(divergence(prior, prior))) <= ULPS * EPS * nats
+    value_and_gradient = jax.jit(jax.value_and_grad(divergence))
+    nats, gradient = value_and_gradient(model.factors, prior)
+    assert abs(float(value_and_gradient(prior, prior)[0])) <= ULPS * EPS * abs(float(nats))
     difference = jax.tree.map(jnp.subtract, model.factors, prior)
-    _, fisher = jax.jvp(expected_statistics, (model.factors,), (difference,))
-    gradient = jax.grad(divergence)(model.factors, prior)
+    fisher = jax.jit(lambda at, along: jax.jvp(expected_statistics, (at,), (along,))[1])(model.factors, difference)
     # compared by inner products with a direction: gradients with respect to symmetric matrices are not unique
     left = sum(jnp.vdot(a, b) for a, b in zip(jax.tree.leaves(gradient), jax.tree.leaves(difference), strict=True))
     right = sum(jnp.vdot(a, b) for a, b in zip(jax.tree.leaves(fisher), jax.tree.leaves(difference), strict=True))
@@ -264,13 +268,14 @@ def test_divergence_by_quadrature():
 
     one, other = (1.3, 0.4, 2.0, 4.5), (0.8, -0.3, 0.7, 3.0)
     expected = 2 * kl(one, other)  # the first step's and the transition's factors are the same here
-    np.testing.assert_allclose(divergence(factors(*one), factors(*other)), expected, rtol=max(1e-9, 500 * EPS))
+    found = jax.jit(divergence)(factors(*one), factors(*other))
+    np.testing.assert_allclose(found, expected, rtol=max(1e-9, 500 * EPS))
 
 
 def test_a_step_that_leaves_the_family_is_shortened():
     _, prior, model, _ = converged()
     away = jax.tree.map(lambda leaf: -3 * leaf, model.factors)
-    stepped, size = natural_step(model.factors, prior, away, 1.0)
+    stepped, size = jax.jit(natural_step)(model.factors, prior, away, 1.0)
     assert 0 < float(size) < 1
     assert bool(valid(stepped))
 

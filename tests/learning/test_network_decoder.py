@@ -64,6 +64,7 @@ def test_before_it_has_learnt_it_is_the_linear_decoder(decoder, batch):
     statistics = posterior_of((TIME,))
     start = correcting(decoder, 6, jax.random.key(0))
 
+    @eqx.filter_jit
     def value(own, mean, second, key=None):
         moments = GaussianStatistics(second, statistics.cross_moment, mean)
         return own.expected_log_likelihood(batch.values[0], batch.observed[0], moments, (TIME,), key)
@@ -73,8 +74,8 @@ def test_before_it_has_learnt_it_is_the_linear_decoder(decoder, batch):
     for seed in range(3):
         found = both(start, statistics.mean, statistics.second_moment, jax.random.key(seed))
         assert_close(found, wanted, ulps=2000)
-    mean, variance = start.predict(statistics, jax.random.key(0))
-    wanted = decoder.predict(statistics)
+    mean, variance = eqx.filter_jit(start.predict)(statistics, jax.random.key(0))
+    wanted = eqx.filter_jit(decoder.predict)(statistics)
     assert_close(mean, wanted[0], ulps=200)
     np.testing.assert_allclose(
         variance, wanted[1], rtol=0.2
@@ -112,7 +113,7 @@ def test_the_sampled_likelihood_and_its_gradient_have_no_bias(bent, batch):
         return likelihood_by_quadrature(eqx.combine(learnt, fixed), values, observed, moments)
 
     at = learnt, statistics.mean, statistics.second_moment
-    truth = jax.value_and_grad(exact, argnums=(0, 1, 2))(*at)
+    truth = jax.jit(jax.value_and_grad(exact, argnums=(0, 1, 2)))(*at)
     draw = jax.jit(jax.vmap(lambda key: jax.value_and_grad(sampled, argnums=(0, 1, 2))(*at, key)))
     draws = draw(jax.random.split(jax.random.key(1), 4000))
 
