@@ -11,7 +11,7 @@ import equinox as eqx
 import jax
 import numpy as np
 from jaxtyping import Array
-from sweeps import programs
+from sweeps import SWEEPS, programs
 from timing import compiled, ratio, summary, take_turns, write
 
 from slds_core.chains.packing import Lengths, pack
@@ -21,7 +21,7 @@ from slds_core.models.random_slds import random_sequences
 from slds_core.models.slds import SLDSPotentials, SLDSSequences
 
 SEQUENCES, LONGEST = 1000, 500
-STAGES = {"sweeps": 10, "linearisation": 1, "gradient": 1}  # in one call each
+STAGES = {"sweeps": SWEEPS, "linearisation": 1, "gradient": 1}  # in one call each
 
 
 def spread() -> dict[str, Lengths]:
@@ -35,15 +35,6 @@ def spread() -> dict[str, Lengths]:
         ),
     }
     return {name: tuple(int(length) for length in lengths) for name, lengths in drawn.items()}
-
-
-def stages(problem: SLDSSequences) -> dict[str, Any]:
-    """Returns the programs. Sweeps are many, as in inference: new memory for each call would be much of a single one's time."""
-
-    def sweeps(potentials, start):
-        return jax.lax.fori_loop(0, STAGES["sweeps"], lambda _, state: problem.sweep(potentials, state), start)
-
-    return programs(problem) | {"sweeps": sweeps}
 
 
 def drawn(problem: SLDSSequences) -> tuple[SLDSPotentials, Array]:
@@ -78,7 +69,7 @@ def row(name: str, lengths: Lengths) -> dict[str, Any]:
             packed = jax.tree.map(partial(pack, problem.lengths), potentials.recognition)
             potentials = eqx.tree_at(lambda p: p.recognition, potentials, packed)
         for stage in STAGES:
-            key, program = f"{label}, {stage}", stages(problem)[stage]
+            key, program = f"{label}, {stage}", programs(problem)[stage]
             calls[key], compile_seconds[key] = compiled(program, potentials, state)
         info = calls[f"{label}, gradient"]().info
         products[label] = int(info.products)
