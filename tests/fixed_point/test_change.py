@@ -1,12 +1,16 @@
 """Changes of states against NumPy, of states so large that XLA passes over NaN where it takes a maximum."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
+from problems import Affine
 from tolerances import DTYPE
 
 from slds_core.chains.packing import owners, split, transitions
+from slds_core.fixed_point import coordinate_ascent
 from slds_core.fixed_point.residual import change, change_by_sequence
+from slds_core.fixed_point.status import name_of
 from slds_core.models.slds import SLDSSequences
 
 LENGTHS = (2001, 1001, 2, 1501)
@@ -43,6 +47,22 @@ def test_one_bad_entry_is_told_of_its_sequence_alone(states, entry):
     bad = np.arange(4) == OWNERS[entry[0]]
     np.testing.assert_array_equal(np.isnan(found.mean), bad)
     np.testing.assert_array_equal(np.isnan(found.maximum), bad)
+
+
+class BlindBound(Affine):
+    """A model whose bound does not see its state, with ``A = I / 2``."""
+
+    def posterior(self, parameters, state):
+        new = 0.5 * state["tail"] + parameters["offset"]
+        return {"state": {"head": state["head"], "tail": new}, "elbo": jnp.zeros((), new.dtype)}
+
+
+def test_a_solver_tells_what_the_bound_does_not():
+    offset = jnp.ones(10_000, DTYPE).at[5000].set(jnp.nan)
+    start = {"head": jnp.zeros(1, DTYPE), "tail": jnp.zeros(10_000, DTYPE)}
+    infer = jax.jit(lambda p, s: coordinate_ascent(BlindBound(), p, s, max_sweeps=100, tolerance=1e-3))
+    found = infer({"offset": offset}, start)
+    assert name_of(found.status) == "nonfinite"
 
 
 def by_sequence(new, old):
