@@ -18,6 +18,7 @@ from timing import compiled, ratio, summary, take_turns, write
 
 from slds_core.chains import gaussian, hmm, native
 from slds_core.chains.hmm import HMMPotentials
+from slds_core.fixed_point import coordinate_ascent
 from slds_core.models.random_slds import random_slds
 from slds_core.models.slds import SLDS
 
@@ -36,20 +37,22 @@ class Case(NamedTuple):
 
 
 CHAINS = [
-    Case(1000, 5, 4),
-    Case(10_000, 5, 4),
-    Case(1_000_000, 5, 4),
     Case(100, 5, 4, batch=1024),
-    Case(100, 5, 4, dynamax=False),
-    Case(100_000, 5, 4, dynamax=False),
     Case(100, 5, 4, batch=64, dynamax=False),
     Case(1000, 5, 4, batch=1024, dynamax=False),
-    Case(1000, 20, 10),
+    Case(100, 5, 4, dynamax=False),
+    Case(1000, 5, 4),
+    Case(10_000, 5, 4),
+    Case(100_000, 5, 4, dynamax=False),
     Case(1000, 10, 10, dynamax=False),
     Case(1000, 5, 4, dynamax=False, wide=False),
     Case(1_000_000, 5, 4, dynamax=False, wide=False),
+    Case(100, 5, 4, batch=1024, dynamax=False, wide=False),
+    Case(1_000_000, 5, 4),
+    Case(1000, 20, 10),
 ]
-SWEPT = [1000, 10_000, 100_000, 1_000_000]
+SWEPT = [(100, 1), (1000, 1), (10_000, 1), (100_000, 1), (1_000_000, 1), (100, 64), (100, 1024)]
+AUDITED = [1000, 10_000]
 
 
 def measure(label: dict[str, Any], steps: int, functions: dict[str, Any]) -> dict[str, Any]:
@@ -132,26 +135,42 @@ def ours(of: Any, map_over: Any, potentials: Any, case: Case, cpu: jax.Device | 
     return found
 
 
-def sweep_row(time: int, cpu: jax.Device | None) -> dict[str, Any]:
+def sweep_row(time: int, batch: int, cpu: jax.Device | None) -> dict[str, Any]:
     """A sweep and a product with its Jacobian; long series repeat one of ten thousand steps."""
     parameters, state = random_slds(time=min(time, 10_000), latent=5, states=4)
     repeated = lambda x, length: jnp.concatenate([x] * -(-time // x.shape[0]))[:length]
     recognition = jax.tree.map(lambda x: repeated(x, time), parameters.recognition)
     parameters = eqx.tree_at(lambda p: p.recognition, parameters, recognition)
     state = repeated(jnp.concatenate([state, state[-1:]]), time - 1)
+    map_over = lambda f: f
+    if batch > 1:
+        parameters, state = jax.tree.map(lambda x: jnp.stack([x] * batch), (parameters, state))
+        map_over = jax.vmap
     functions = {}
     for name, backend, device in (("associative", "associative", jax.devices()[0]), ("native, CPU", "native", cpu)):
         if device:
             arguments = jax.device_put((parameters, state), device)
             for what in ("sweep", "linearisation", "products"):
-                functions[f"{name}: {what}"] = programs(SLDS(backend))[what], arguments
-    row = measure({"chain": "slds", "size": (time, 5, 4, 1), "precision": "float64"}, time, functions)
+                functions[f"{name}: {what}"] = map_over(programs(SLDS(backend))[what]), arguments
+    row = measure({"chain": "slds", "size": (time, 5, 4, batch), "precision": "float64"}, time * batch, functions)
     medians = {name: values["median"] for name, values in row["microseconds_a_step"].items()}
     for name in ("associative", "native, CPU"):
         if f"{name}: sweep" in medians:
             one = (medians[f"{name}: products"] - medians[f"{name}: linearisation"]) / (PRODUCTS - 1)
             row[f"product_in_sweeps, {name}"] = one / medians[f"{name}: sweep"]
     return row
+
+
+def gradient_row(time: int, cpu: jax.Device) -> dict[str, Any]:
+    """A whole gradient by conjugate gradients to 1e-8 at one fixed point, found on the CPU."""
+    parameters, state = jax.device_put(random_slds(time=time, latent=5, states=4), cpu)
+    ascend = jax.jit(lambda p, s: coordinate_ascent(SLDS("native"), p, s, max_sweeps=5000, tolerance=1e-11))
+    state = ascend(parameters, state).state
+    functions = {
+        f"{name}: gradient": (programs(SLDS(backend))["gradient"], jax.device_put((parameters, state), device))
+        for name, backend, device in (("associative", "associative", jax.devices()[0]), ("native, CPU", "native", cpu))
+    }
+    return measure({"chain": "slds", "size": (time, 5, 4, 1), "precision": "float64"}, time, functions)
 
 
 def describe(chain: str, case: Case) -> dict[str, Any]:
@@ -166,8 +185,11 @@ def main() -> str | None:
     print(jax.devices(), "" if cpu else native.why_not())
     rows = []
     jax.config.update("jax_enable_x64", True)
-    for time in SWEPT:
-        rows.append(sweep_row(time, cpu))
+    for time, batch in SWEPT:
+        rows.append(sweep_row(time, batch, cpu))
+        write("gpu", rows)
+    for time in AUDITED if cpu else ():
+        rows.append(gradient_row(time, cpu))
         write("gpu", rows)
     for case in CHAINS:
         jax.config.update("jax_enable_x64", case.wide)

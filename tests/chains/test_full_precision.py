@@ -60,6 +60,8 @@ def test_a_chain(backend):
     curvature = lambda potentials: jax.jvp(jax.grad(partition), (potentials,), (potentials,))
     assert precisions(curvature, potentials) == {FULL}
     assert precisions(draw, potentials) == {FULL}
+    two = jax.tree.map(lambda x: jnp.stack([x, x]), potentials)
+    assert precisions(jax.vmap(partition), two) == {FULL}  # traced anew for the batch by one back end, as late as here
 
 
 @pytest.mark.slow

@@ -17,9 +17,11 @@ def join(first, second):
 
 @pytest.fixture
 def short_blocks(monkeypatch):
-    """Blocks of three steps, and loops of at most four: series of some steps then take every way, three blocks deep."""
+    """Blocks of two and three steps, and loops of at most four: series of some steps then take every way, three blocks deep."""
     monkeypatch.setattr(prefixes, "_MOST_DOUBLED", 4)
-    monkeypatch.setattr(prefixes, "_BLOCK", 3)
+    monkeypatch.setattr(prefixes, "_MOST_IN_SHORT_BLOCKS", 12)
+    monkeypatch.setattr(prefixes, "_SHORT", 2)
+    monkeypatch.setattr(prefixes, "_LONG", 3)
 
 
 def assert_are_prefixes(time, reverse):
@@ -65,14 +67,42 @@ def test_a_chain_in_blocks_is_the_chain(short_blocks, time):
     assert_close(product("associative"), product("scan"), ulps=500)
 
 
+@pytest.mark.parametrize("time", [1, 5, 13])
+def test_batches_are_their_chains(short_blocks, time):
+    """Mapped over once and twice, along any axis; and what is the same for all chains stays one array."""
+    generator = np.random.default_rng(time)
+    elements = jnp.asarray(generator.standard_normal((2, 3, time, 2, 2))), jnp.arange(time)
+    neutral = jnp.eye(2), jnp.zeros((), int)
+    mapped = lambda matrices: prefixes.prefixes(join, (matrices, elements[1]), neutral)
+    found = jax.jit(jax.vmap(jax.vmap(mapped, in_axes=1), in_axes=1))(jnp.moveaxis(elements[0], 2, 0))
+    for one in np.ndindex(2, 3):
+        wanted = prefixes.prefixes(join, (elements[0][one], elements[1]), neutral)
+        assert_close(jax.tree.map(lambda x, one=one: x[one], found), wanted, ulps=50)
+
+
+def test_a_batch_counts_as_so_many_elements(monkeypatch):
+    """A thousand short chains keep the device as busy as a long one, and take its blocks; a program compiled apart does, too."""
+    monkeypatch.setattr(prefixes, "_MOST_DOUBLED", 100)
+    one = gaussian_chain(20, 2, seed=0)
+    many = lambda count: jax.tree.map(lambda x: jnp.stack([x] * count), one)
+    smooth = lambda p: gaussian.smooth(p, backend="associative")
+    assert products(jax.vmap(smooth), many(5)) == products(smooth, one)
+    assert products(jax.vmap(smooth), many(10)) > products(smooth, one)
+    assert products(jax.vmap(jax.jit(smooth)), many(10)) == products(jax.vmap(smooth), many(10))
+
+
+def products(function, potentials):
+    """Returns how many products of small matrices a program has."""
+    return str(jax.make_jaxpr(function)(potentials)).count("reduce_sum")
+
+
 def test_the_program_does_not_grow():
-    """For a hundred steps and for thirty thousand; for a million it is twice more. By ``associative_scan`` it grew with each doubling."""
+    """For a hundred steps and for ten thousand; for a million it is twice more. By ``associative_scan`` it grew with each doubling."""
 
     def size(time):
         shapes = jax.eval_shape(lambda: gaussian_chain(2, 2, seed=0))
         long = lambda leaf: jax.ShapeDtypeStruct((time - 2 + leaf.shape[0], *leaf.shape[1:]), leaf.dtype)
-        program = jax.make_jaxpr(lambda p: gaussian.smooth(p, backend="associative"))(jax.tree.map(long, shapes))
-        return str(program).count("reduce_sum")  # one for each product of small matrices
+        return products(lambda p: gaussian.smooth(p, backend="associative"), jax.tree.map(long, shapes))
 
-    assert size(30_000) == size(100)
+    assert size(10_000) == size(100)
     assert size(1_000_000) < 3 * size(100)
