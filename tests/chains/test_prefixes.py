@@ -80,6 +80,23 @@ def test_batches_are_their_chains(short_blocks, time):
         assert_close(jax.tree.map(lambda x, one=one: x[one], found), wanted, ulps=50)
 
 
+def test_derivatives_of_a_batch(short_blocks):
+    """Second ones too, which the rule that counts chains has no part in; the first are Fisher products, which it has."""
+    one = gaussian_chain(7, 2, seed=0)
+    chains = jax.tree.map(lambda x: jnp.stack([x, 1.1 * x, 0.9 * x]), one)
+
+    def derivatives(backend):
+        def value(potentials):
+            return jnp.sum(gaussian.smooth(potentials, backend=backend).statistics.mean ** 2)
+
+        def slope(potentials):
+            return jnp.sum(jax.grad(value)(potentials).linear ** 2)
+
+        return jax.jit(jax.vmap(lambda potentials: (jax.grad(value)(potentials), jax.grad(slope)(potentials))))(chains)
+
+    assert_close(derivatives("associative"), derivatives("scan"), ulps=500)
+
+
 def test_a_batch_counts_as_so_many_elements(monkeypatch):
     """A thousand short chains keep the device as busy as a long one, and take its blocks; a program compiled apart does, too."""
     monkeypatch.setattr(prefixes, "_MOST_DOUBLED", 100)
