@@ -1,4 +1,4 @@
-"""Chains, sweeps and gradients on a GPU, parallel in time and step by step, alone and in batches; dynamax there, compiled kernels on the CPU.
+"""Chains, sweeps and gradients on a GPU, parallel in time and step by step, alone and in batches; dynamax there, our kernels on the CPU.
 
 Arrays stay where they are computed on: no transfer is measured.
 """
