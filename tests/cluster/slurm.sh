@@ -71,8 +71,17 @@ END
   for file in "${FILES[@]}"; do ln -sfn "$1/$file" "/etc/slurm/$file"; done
 }
 
+# a test that was killed left its configuration: until it is gone, whatever asks for SLURM waits nine seconds for nobody
+clear_away() {
+  local left
+  left=$(dirname "$(readlink "$CONFIGURATION" || true)")
+  [[ -d $left/munge ]] || return 0
+  kill -0 "$(cat "$left/slurmctld.pid" 2>/dev/null)" 2>/dev/null || stop "$left"
+}
+
 start() {
   [[ $(id -u) == 0 ]] || unavailable "starting a SLURM takes the superuser"
+  clear_away
   [[ -e $CONFIGURATION ]] && unavailable "this machine has a SLURM already: $(realpath $CONFIGURATION)"
   mkdir -p "$1"
   install "$1"

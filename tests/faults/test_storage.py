@@ -40,23 +40,25 @@ def make_older(path):
     older.to_netcdf(path)
 
 
-@pytest.mark.parametrize(
-    ("harm", "message"),
-    [
-        (truncate, "cannot be read as NetCDF, the file is damaged or foreign"),
-        (flip, "cannot be read as NetCDF, the file is damaged or foreign"),
-        (replace_by_foreign, "expected a model file, found a NetCDF file of another origin"),
-        (make_older, f"schema version 0, expected {store.SCHEMA_VERSION}; rebuild it with this version"),
-    ],
-)
-def test_a_harmed_file_is_named_and_made_again(reference, folder, harm, message):
-    target = "results/tiny/residual/newton.nc"
+HARMS = {
+    truncate: "cannot be read as NetCDF, the file is damaged or foreign",
+    flip: "cannot be read as NetCDF, the file is damaged or foreign",
+    replace_by_foreign: "expected a model file, found a NetCDF file of another origin",
+    make_older: f"schema version 0, expected {store.SCHEMA_VERSION}; rebuild it with this version",
+}
+
+
+def test_a_harmed_file_is_named_and_made_again(reference, folder):
+    target, model = "results/tiny/residual/newton.nc", folder / "results/tiny/model.nc"
     assert studies.run(folder, target)[0] == 0
-    harm(folder / "results/tiny/model.nc")
-    status, output = studies.run(folder, target)
-    assert status == 1
-    assert f"results/tiny/model.nc: {message}" in output
-    (folder / "results/tiny/model.nc").unlink()
+    sound = shutil.copy2(model, folder / "sound.nc")
+    for harm, message in HARMS.items():
+        shutil.copy2(sound, model)
+        harm(model)
+        status, output = studies.run(folder, target)
+        assert status == 1, harm
+        assert f"results/tiny/model.nc: {message}" in output
+    model.unlink()
     status, output = studies.run(folder, target)
     assert status == 0, output
 
