@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from tolerances import DTYPE, ravel
 
+from slds_core.study.trees import finite
 from slds_core.trees import all_finite, inner, largest, norm, size
 
 
@@ -28,8 +29,10 @@ def test_what_is_not_finite_passes(size, bad, place):
     """XLA's own maximum of many entries passes over NaN on CPUs."""
     entries = np.linspace(-1, 1, size)
     assert all_finite(entries)
+    assert finite({"entries": entries, "none": ()})
     entries[place] = bad
     assert not jax.jit(all_finite)(entries)
+    assert not finite((1.0, jnp.asarray(entries)))
     np.testing.assert_equal(float(jax.jit(largest)(entries)), abs(bad))
 
 

@@ -202,8 +202,9 @@ def require_finite(name: str, tree: PyTree) -> None:
     Raises:
         ValueError: names the tree, the array, the index and the value.
     """
-    for path, array in jax.tree_util.tree_leaves_with_path(tree):
-        bad = jnp.argwhere(~jnp.isfinite(array))
+    for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
+        array = np.asarray(leaf)  # JAX would compile a program for each shape
+        bad = np.argwhere(~np.isfinite(array))
         if bad.size:
             index = tuple(int(i) for i in bad[0])
             where = jax.tree_util.keystr(path, simple=True, separator=".")

@@ -37,8 +37,8 @@ from slds_core.study.stages.common import (
     sources,
 )
 from slds_core.study.timing import measure
-from slds_core.study.trees import named_fields, require_like, to_variables
-from slds_core.trees import all_finite, size
+from slds_core.study.trees import finite, named_fields, require_like, to_variables
+from slds_core.trees import size
 
 PREFIX = "gradient"
 _SEQUENCE = "sequence"
@@ -162,7 +162,7 @@ def _full(found: Gradient, fields: Any) -> tuple[dict[str, xr.Variable], str, st
         "residual": store.variable((), info.residual, "true relative residual of the adjoint system"),
         "forward_residual": store.variable((), info.forward_residual, "largest change of the state in one more sweep"),
     }
-    told = info.status if all_finite((found.value, found.gradient)) else GradientStatus.nonfinite
+    told = info.status if finite((found.value, found.gradient)) else GradientStatus.nonfinite
     status = name_of(told)
     return variables, status, GradientStatus[told], f"{status}, {int(info.products)} products"
 

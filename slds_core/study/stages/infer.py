@@ -25,8 +25,7 @@ from slds_core.study.stages.common import (
     sources,
 )
 from slds_core.study.timing import Measurement, measure
-from slds_core.study.trees import to_variables
-from slds_core.trees import all_finite
+from slds_core.study.trees import finite, to_variables
 
 
 def infer(model: Path, name: str, settings: dict[str, Any], output: Path) -> str:
@@ -74,7 +73,7 @@ def _described(problem: FixedPoint, reference: str, plugin: Any, cost: Measureme
         raise StudyError(
             f"plugin '{reference}': expected 1 to {room} iterations, as its trace has room for, found {iterations}"
         )
-    told = inference.status if all_finite(inference.state) else InferenceStatus.nonfinite
+    told = inference.status if finite(inference.state) else InferenceStatus.nonfinite
     status = name_of(told)
     statistics = problem.statistics(inference.posterior)
     dataset = xr.Dataset(
