@@ -12,6 +12,8 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).parent.parent
 
+_HOLD_STATEMENTS = (ast.stmt, ast.excepthandler, ast.match_case)  # expressions, most of a file, hold no imports
+
 
 @cache  # an edit of what a file imports takes a new process to be seen, as its import does
 def closure(start: Path, *roots: Path) -> tuple[Path, ...]:
@@ -50,7 +52,7 @@ def _imported(path: Path, roots: tuple[Path, ...]) -> tuple[Path, ...]:
     except (SyntaxError, UnicodeDecodeError):  # whoever imports it will hear of it
         return ()
     home = next((root for root in roots if path.is_relative_to(root)), path.parent)
-    names = list(_names(tree, _module(path, home)))
+    names = dict.fromkeys(map(tuple, _names(tree, _module(path, home))))
     places = [place for name in names for root in roots for place in _files(name, root)]
     return tuple(dict.fromkeys(places))
 
@@ -65,7 +67,9 @@ def _names(node: ast.AST, module: list[str]) -> Iterator[list[str]]:
             base = [*base, *(child.module.split(".") if child.module else [])]
             yield base
             yield from ([*base, alias.name] for alias in child.names)  # which may be modules
-        elif not (isinstance(child, ast.If) and "TYPE_CHECKING" in ast.dump(child.test)):
+        elif isinstance(child, _HOLD_STATEMENTS) and not (
+            isinstance(child, ast.If) and "TYPE_CHECKING" in ast.dump(child.test)
+        ):
             yield from _names(child, module)
 
 
@@ -76,20 +80,22 @@ def _module(path: Path, root: Path) -> list[str]:
     return [*prefix, *parts]
 
 
-def _files(name: list[str], root: Path) -> Iterator[Path]:
-    """Yields the file of a module and those of the packages that it lies in; nothing where it is not below ``root``."""
+@cache  # one module's files are asked for by all that import it
+def _files(name: tuple[str, ...], root: Path) -> tuple[Path, ...]:
+    """Returns the file of a module and those of the packages that it lies in; nothing where it is not below ``root``."""
+    found = []
     if (root / "__init__.py").is_file():
         if not name or name[0] != root.name:
-            return
+            return ()
         name = name[1:]
-        yield root / "__init__.py"
+        found.append(root / "__init__.py")
     place = root
     for part in name:
         place = place / part
         if (place / "__init__.py").is_file():
-            yield place / "__init__.py"
-        elif place.with_suffix(".py").is_file():
-            yield place.with_suffix(".py")
-            return
-        else:
-            return
+            found.append(place / "__init__.py")
+            continue
+        if place.with_suffix(".py").is_file():
+            found.append(place.with_suffix(".py"))
+        break
+    return tuple(found)

@@ -116,7 +116,17 @@ def test_closure_follows_imports_within_the_package_only(tmp_path):
         "near.py": "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from package import typed\n",
         "typed.py": "",
         "unused.py": "",
-        "late.py": "",
+        "late.py": """
+class Rare:
+    try:
+        import elsewhere
+    except ImportError:
+        match Rare:
+            case None:
+                with open():
+                    from package import deep
+""",
+        "deep.py": "",
         "inner/__init__.py": "",
         "inner/used.py": "def f():\n    from ..late import x\n",
         "inner/unused.py": "",
@@ -124,7 +134,7 @@ def test_closure_follows_imports_within_the_package_only(tmp_path):
     for name, text in texts.items():
         (package / name).write_text(text)
     found = {str(path.relative_to(package.resolve())) for path in closure(package / "start.py", package)}
-    assert found == {"__init__.py", "start.py", "near.py", "late.py", "inner/__init__.py", "inner/used.py"}
+    assert found == {"__init__.py", "start.py", "near.py", "late.py", "deep.py", "inner/__init__.py", "inner/used.py"}
 
 
 def test_digest_depends_on_contents_not_on_places(tmp_path):
