@@ -115,7 +115,7 @@ def test_what_is_wrong_with_one_chain_stays_with_it(kind, backend):
 
 
 @pytest.mark.parametrize("lengths", [(4, 3), (3, 3)], ids=["ragged", "uniform"])
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", [NATIVE, *SIDE_BY_SIDE])
 def test_second_derivatives_of_an_indefinite_chain_stay_with_it(lengths, backend):
     alone = [gaussian_chain(length, 2, seed) for seed, length in enumerate(lengths)]
     together = jax.tree.map(lambda *arrays: jnp.concatenate(arrays), *alone)

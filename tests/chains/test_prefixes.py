@@ -80,6 +80,7 @@ def test_batches_are_their_chains(short_blocks, time):
         assert_close(jax.tree.map(lambda x, one=one: x[one], found), wanted, ulps=50)
 
 
+@pytest.mark.slow
 def test_derivatives_of_a_batch(short_blocks):
     """Second ones too, which the rule that counts chains has no part in; the first are Fisher products, which it has."""
     one = gaussian_chain(7, 2, seed=0)

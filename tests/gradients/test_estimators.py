@@ -341,11 +341,12 @@ def test_an_unconverged_state_is_no_fixed_point():
 def test_rounding_is_no_distance_from_the_fixed_point():
     """A tolerance that single precision cannot meet: a residual of a few units of rounding is that of a fixed point all the same."""
     parameters, state, _ = jax.tree.map(lambda leaf: leaf.astype(jnp.float32), fixed_point("easy"))
-    found = gradients.fisher_cg(PROBLEM, notebook_objective, parameters, state, tolerance=1e-4)
+    solve = estimator("fisher_cg", tolerance=1e-4)
+    found = solve(parameters, state)
     assert 1e-8 < found.info.forward_residual < 1e-5
     assert name_of(found.info.status) == "solved"
     assert error(found.gradient, truth("easy").gradient) < 1e-3
-    far = gradients.fisher_cg(PROBLEM, notebook_objective, parameters, state.at[3, 0].add(1e-3), tolerance=1e-4)
+    far = solve(parameters, state.at[3, 0].add(1e-3))
     assert name_of(far.info.status) == "not_a_fixed_point"
 
 

@@ -66,13 +66,9 @@ def begin(estimator="fisher_cg", encoder="linear", decoder="linear", **options):
     return run, run.begin(SVAE(networks[encoder], own, start.factors), start.marginals)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
-    ("estimator", "encoder"),
-    [
-        ("fisher_cg", "linear"),
-        pytest.param("unrolled", "linear", marks=pytest.mark.slow),
-        pytest.param("one_step", "mlp", marks=pytest.mark.slow),
-    ],
+    ("estimator", "encoder"), [("fisher_cg", "linear"), ("unrolled", "linear"), ("one_step", "mlp")]
 )
 def test_training_raises_the_bound(estimator, encoder):
     run, progress = begin(estimator, encoder)
@@ -254,6 +250,7 @@ def test_sequences_held_out_are_not_learnt_from():
         Plugin(**TINY, epochs=0, held_out_sequences=3).build()
 
 
+@pytest.mark.slow
 def test_nothing_is_compiled_in_the_first_epoch(caplog):
     """Its processor time would hold the compilation, of whichever training comes first in a process."""
     jax.clear_caches()
